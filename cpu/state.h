@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// The architected state of one POWER6 hardware thread, and what the engines keep beside it.
+#pragma once
+
+#include <atomic>
+
+#include "cpu/bits.h"
+
+namespace baton::cpu {
+
+class Thread;
+struct Op;
+
+/// MSR bits (POWER6-ISA 2.1).
+namespace msr {
+inline constexpr u64 SF = ibm_bit(0), HV = ibm_bit(3), VEC = ibm_bit(38), EE = ibm_bit(48), PR = ibm_bit(49),
+                     FP = ibm_bit(50), ME = ibm_bit(51), FE0 = ibm_bit(52), SE = ibm_bit(53), BE = ibm_bit(54),
+                     FE1 = ibm_bit(55), IR = ibm_bit(58), DR = ibm_bit(59), PMM = ibm_bit(61), RI = ibm_bit(62),
+                     LE = ibm_bit(63);
+}
+
+/// Interrupt vectors as offsets from logical real address 0 (POWER6-ISA 6).
+enum class Vector : u32 {
+  kNone = 0,
+  kSystemReset = 0x100,
+  kMachineCheck = 0x200,
+  kDataStorage = 0x300,
+  kDataSegment = 0x380,
+  kInstructionStorage = 0x400,
+  kInstructionSegment = 0x480,
+  kExternal = 0x500,
+  kAlignment = 0x600,
+  kProgram = 0x700,
+  kFpUnavailable = 0x800,
+  kDecrementer = 0x900,
+  kSystemCall = 0xC00,
+  kTrace = 0xD00,
+  kPerformanceMonitor = 0xF00,
+  kVmxUnavailable = 0xF20,
+};
+
+/// SRR1 cause bits of a program interrupt.
+namespace program {
+inline constexpr u64 kFloat = 0x00100000, kIllegal = 0x00080000, kPrivileged = 0x00040000, kTrap = 0x00020000,
+                     kNotTheCause = 0x00010000;
+}
+
+/// DSISR bits of a data storage interrupt (SRR1 uses the same values for instruction storage).
+namespace dsisr {
+inline constexpr u32 kNoTranslation = 0x40000000, kNoExecute = 0x10000000, kProtection = 0x08000000,
+                     kInhibited = 0x04000000, kStore = 0x02000000, kDabr = 0x00400000, kKey = 0x00200000;
+}
+
+/// What a semantic function tells its engine.
+enum class Flow : u32 {
+  kNext,    ///< Go on with the following instruction.
+  kBranch,  ///< Go on at State::nia.
+  kStop,    ///< Leave the engine; State::stop says why.
+};
+
+/// Why an engine returned to Thread::run.
+enum class Stop : u32 {
+  kNone,
+  kInterrupt,  ///< State::fault is to be delivered; SRR0 is the current instruction (or nia if fault.at_next).
+  kHypercall,  ///< `sc 1`; nia is the instruction after it.
+  kResync,     ///< Translation or MSR changed: look everything up again at nia.
+  kPending,    ///< State::pending is not zero; nia is the next instruction.
+};
+
+/// An interrupt that an instruction raised and that is not yet delivered.
+struct Fault {
+  Vector vector = Vector::kNone;
+  u64 srr1 = 0;          ///< Cause bits to be ORed into SRR1.
+  bool at_next = false;  ///< SRR0 = nia (system call, trace) rather than the address of the instruction.
+};
+
+/// Reasons in State::pending; any of them takes the engine to Thread::run at the next taken branch.
+namespace pending {
+inline constexpr u32 kExternal = 1,   ///< The external interrupt line is up (XICS).
+    kDecrementer = 2,                 ///< DEC has its sign bit set.
+    kKick = 4,                        ///< Somebody wants the thread out of guest code (safepoint, stop).
+    kSystemReset = 8, kPerformanceMonitor = 16,
+    kStep = 32;                       ///< The thread runs one instruction at a time.
+}
+
+/// SLB entry in the formats of `slbmte` (POWER6-ISA 7.2).
+struct SlbEntry {
+  u64 esid = 0;  ///< RB form: ESID, V (0x08000000); index bits zero.
+  u64 vsid = 0;  ///< RS form: B, VSID, Ks, Kp, N, L, C, LP.
+};
+
+/// One entry of the data translation look-aside: tags are EA >> 12, or kNoTag.
+struct TlbEntry {
+  static constexpr u64 kNoTag = ~u64{0};
+  std::atomic<u64> read_tag{kNoTag};
+  std::atomic<u64> write_tag{kNoTag};  ///< Withheld from clean pages, pages that hold code, and C=0 pages.
+  u64 addend = 0;                      ///< Host address = EA + addend.
+  u32 ptex = 0;                        ///< HPTE index that it came from; kRealPtex for real mode.
+  u32 frame = 0;                       ///< Logical real address >> 12.
+};
+inline constexpr u32 kRealPtex = ~u32{0};
+inline constexpr u64 kTlbEntries = 1024;
+
+/// Everything that an instruction can touch. Layout is plain so that generated code can address it.
+struct State {
+  u64 gpr[33] = {};  ///< gpr[32] is always 0: the decoder maps "RA|0 with RA = 0" to it.
+  u64 nia = 0;       ///< Next instruction address; valid when the engine is left.
+  u64 cia = 0;       ///< Address of the instruction that stopped the engine.
+  u64 lr = 0, ctr = 0;
+  u64 msr = 0;
+  u64 ea_mask = ~u64{0};  ///< All ones with MSR[SF], else 0xFFFFFFFF.
+  u8 cr[8] = {};          ///< One CR field each: LT 8, GT 4, EQ 2, SO 1.
+  u8 xer_so = 0, xer_ov = 0, xer_ca = 0, xer_count = 0;
+  TlbEntry* dtlb = nullptr;  ///< Array of kTlbEntries for the current MSR[DR], MSR[PR].
+  // -- engine bookkeeping; see cpu/engine/interpreter.cpp
+  u64 page_ea = 0;            ///< EA of the page that is being executed.
+  Op* page_ops = nullptr;     ///< Predecoded instructions of that page.
+  const Op* run_start = nullptr;
+  u64 instructions = 0;       ///< Completed before run_start.
+  std::atomic<u32> pending{0};
+  Stop stop = Stop::kNone;
+  Fault fault;
+  Thread* thread = nullptr;
+  // -- floating point
+  alignas(16) u64 fpr[32] = {};  ///< Double format bit patterns.
+  u64 fpscr = 0;
+  // -- interrupts and supervisor registers
+  u64 srr0 = 0, srr1 = 0, dar = 0;
+  u32 dsisr = 0;
+  u64 sprg[4] = {};
+  u64 cfar = 0, dscr = 0, amr = 0, ppr = u64{4} << 50, ctrl = 1;
+  u32 vrsave = 0;
+  u64 dabr = 0, dabrx = 0;
+  u64 mmcr1 = 0, mmcra = 0, siar = 0, sdar = 0;
+  u32 mmcr0 = 0x80000000, pmc[6] = {};
+  u64 dec_deadline = 0;  ///< Time-base value at which DEC goes from 0 to -1.
+  SlbEntry slb[64];
+  // -- reservation
+  bool reserved = false;
+  u32 reserved_size = 0;
+  u64 reserved_ra = 0;     ///< Logical real address of the operand.
+  u64 reserved_value = 0;  ///< What the load returned, host order.
+  u32 pvr = 0x003E0301, pir = 0;
+};
+
+}  // namespace baton::cpu
