@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one source of time (DESIGN 4).
+#pragma once
+
+#include "cpu/bits.h"
+
+namespace baton::cpu {
+
+inline constexpr u64 kTimeBaseHz = 512'000'000;
+
+/// Time base of a partition. Never goes back, also across a migration. Any thread may ask.
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  virtual u64 time_base() const = 0;
+};
+
+/// Wakes a hardware thread when its decrementer expires.
+class DecrementerAlarm {
+ public:
+  virtual ~DecrementerAlarm() = default;
+  /// Calls Thread::decrementer_expired() once Clock::time_base() >= `deadline`; replaces the earlier request.
+  virtual void arm(u64 deadline) = 0;
+};
+
+}  // namespace baton::cpu

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// The coherence domain of one partition: memory, page table and the hardware threads that share them.
+#pragma once
+
+#include <mutex>
+#include <vector>
+
+#include "cpu/clock.h"
+#include "cpu/memory.h"
+#include "cpu/mmu/hash_page_table.h"
+
+namespace baton::cpu {
+
+class Thread;
+
+/// Keeps every thread's cached translations and decoded code true to memory and page table.
+///
+/// The protocol. A thread in guest code looks translations up and uses them without a lock. Whoever takes a
+/// translation away edits the page table or the tracking state first, then clears the cached entries of every
+/// thread under that thread's TLB lock, then waits until every thread that was in guest code has passed a
+/// safepoint (left guest code, if only for an instant). A thread that waits (for a lock, in an hcall, ceded) is
+/// outside guest code, so nobody waits for it.
+class Domain final : public CodeWatcher {
+ public:
+  Domain(u64 memory_bytes, unsigned hpt_log2_bytes, const Clock& clock);
+  ~Domain() override;
+
+  Memory& memory() { return memory_; }
+  HashPageTable& hpt() { return hpt_; }
+  const Clock& clock() const { return clock_; }
+  const std::vector<Thread*>& threads() const { return threads_; }
+
+  /// Real-mode limit: real-mode addresses at or above it give a protection fault (POWER6-ISA 7.1).
+  u64 real_mode_limit = ~u64{0};
+
+  /// H_REMOVE, H_PROTECT, ...: forget what was cached from this entry, everywhere, before returning. The calling
+  /// thread, if it is one of ours, must be outside guest code. `old` is the entry as it was.
+  void forget_translation(u64 ptex, const Hpte& old);
+  /// Forget every cached translation everywhere (migration, reset).
+  void forget_all_translations();
+  /// Start of a migration round: from now on the first store to each frame marks it dirty again.
+  void withhold_writes();
+  /// Returns when every thread has been outside guest code at least once since the call.
+  void synchronise();
+
+  void code_written(u64 ra, u64 length) override;
+  /// A frame is about to be decoded: withhold writes to it everywhere. Called with code_lock() held.
+  void frame_gets_code(u64 frame);
+  std::mutex& code_lock() { return code_lock_; }
+
+ private:
+  friend class Thread;
+  void add(Thread* thread);
+  void remove(Thread* thread);
+
+  Memory memory_;
+  HashPageTable hpt_;
+  const Clock& clock_;
+  std::vector<Thread*> threads_;  ///< Fixed after the partition is built.
+  std::mutex code_lock_;
+};
+
+}  // namespace baton::cpu

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Guest storage access as semantics see it: a software TLB hit inline, everything else behind one call.
+#pragma once
+
+#include "cpu/state.h"
+
+namespace baton::cpu {
+
+// Cold paths, in cpu/mmu/access.cpp. They also serve accesses that cross a page. False: state.fault is set.
+bool load_slow(State& s, u64 ea, u64 size, void* host_order_out);
+bool store_slow(State& s, u64 ea, u64 size, const void* host_order_in);
+
+/// Loads a big-endian T (8, 16, 32 or 64 bits, any alignment) from `ea`, which must already be under s.ea_mask.
+/// On false an interrupt is recorded and the instruction must return Flow::kStop without further effect.
+template <std::unsigned_integral T>
+[[nodiscard]] inline bool load(State& s, u64 ea, T& out) {
+  const u64 page = ea >> 12;
+  const TlbEntry& entry = s.dtlb[page & (kTlbEntries - 1)];
+  if (__builtin_expect(entry.read_tag.load(std::memory_order_relaxed) == page &&
+                           (sizeof(T) == 1 || (ea & 0xFFF) <= 0x1000 - sizeof(T)), 1)) {
+    out = byteswap(__atomic_load_n(reinterpret_cast<const T*>(ea + entry.addend), __ATOMIC_RELAXED));
+    return true;
+  }
+  return load_slow(s, ea, sizeof(T), &out);
+}
+
+/// Stores a big-endian T to `ea` (under s.ea_mask). On false as for load().
+template <std::unsigned_integral T>
+[[nodiscard]] inline bool store(State& s, u64 ea, T value) {
+  const u64 page = ea >> 12;
+  const TlbEntry& entry = s.dtlb[page & (kTlbEntries - 1)];
+  if (__builtin_expect(entry.write_tag.load(std::memory_order_relaxed) == page &&
+                           (sizeof(T) == 1 || (ea & 0xFFF) <= 0x1000 - sizeof(T)), 1)) {
+    __atomic_store_n(reinterpret_cast<T*>(ea + entry.addend), byteswap(value), __ATOMIC_RELAXED);
+    return true;
+  }
+  return store_slow(s, ea, sizeof(T), &value);
+}
+
+/// Touches `ea` as a load would (dcbst, dcbf, icbi) without reading. False: fault recorded.
+[[nodiscard]] bool probe_load(State& s, u64 ea);
+/// dcbz: zeroes the 128-byte block that holds `ea`.
+[[nodiscard]] bool zero_block(State& s, u64 ea);
+
+/// lwarx / ldarx: loads and sets the reservation. `ea` aligned to T.
+template <std::unsigned_integral T>
+[[nodiscard]] bool load_reserve(State& s, u64 ea, T& out);
+/// stwcx. / stdcx.: translates as a store, then stores if the reservation holds; `stored` says whether it did.
+template <std::unsigned_integral T>
+[[nodiscard]] bool store_conditional(State& s, u64 ea, T value, bool& stored);
+/// lq / stq: 16 bytes, aligned, as one atomic access.
+[[nodiscard]] bool load_quad(State& s, u64 ea, u64& high, u64& low);
+[[nodiscard]] bool store_quad(State& s, u64 ea, u64 high, u64 low);
+
+extern template bool load_reserve<u32>(State&, u64, u32&);
+extern template bool load_reserve<u64>(State&, u64, u64&);
+extern template bool store_conditional<u32>(State&, u64, u32, bool&);
+extern template bool store_conditional<u64>(State&, u64, u64, bool&);
+
+}  // namespace baton::cpu

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// One POWER6 hardware thread as the hypervisor sees it.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+
+#include "cpu/domain.h"
+#include "cpu/state.h"
+
+namespace baton::cpu {
+
+/// Why Thread::run came back.
+enum class Exit {
+  kHypercall,  ///< `sc 1`: token and arguments in r3.., state.nia is the instruction after it.
+  kKicked,     ///< kick() was called, or the thread is stepping and one instruction is done.
+  kBudget,     ///< The instruction budget is used up.
+};
+
+enum class Access { kLoad, kStore, kFetch };
+
+/// What a translation gives, or the interrupt that it raises instead.
+struct Translated {
+  bool ok = false;
+  u64 ra = 0;            ///< Logical real address.
+  bool inhibited = false;
+  u8 page_shift = 12;    ///< Size of the page that was found.
+  u32 ptex = kRealPtex;
+  bool may_write = false;  ///< Access rights allow stores (C may still be clear).
+  bool changed = false;    ///< C is set (always true in real mode).
+  Vector vector = Vector::kNone;
+  u32 cause = 0;  ///< DSISR or SRR1 bits.
+};
+
+/// A page of predecoded instructions; see cpu/engine/interpreter.h.
+struct OpPage;
+
+class Thread {
+ public:
+  /// `pir`: the interrupt server number of the thread. The domain must outlive it.
+  Thread(Domain& domain, u32 pir, DecrementerAlarm* alarm);
+  ~Thread();
+  Thread(const Thread&) = delete;
+  Thread& operator=(const Thread&) = delete;
+
+  /// Runs guest code until there is something to do. Only the thread's own host thread calls it.
+  /// Interrupts that are enabled and pending are delivered inside.
+  Exit run(u64 max_instructions = ~u64{0});
+
+  State& state() { return state_; }
+  const State& state() const { return state_; }
+  Domain& domain() { return domain_; }
+
+  /// State at power-on or start-cpu: real mode, entry at `nia` with r3, everything else zero, SLB empty.
+  void reset(u64 nia, u64 r3, bool sf);
+  /// Call after the state was changed from outside run() (MSR, SLB, a restored snapshot): drops what is cached.
+  void state_changed();
+  /// Instructions completed since reset; exact when outside run().
+  u64 instructions() const { return state_.instructions; }
+
+  // -- from any host thread
+  void set_external(bool up);       ///< The external interrupt line of this thread (XICS).
+  void decrementer_expired();       ///< DecrementerAlarm's answer.
+  void kick();                      ///< Makes run() return kKicked soon; sticky until it does.
+  void system_reset();              ///< Pends a 0x100 interrupt.
+  /// True if an enabled interrupt would be taken now with MSR[EE]=1 (H_CEDE's test).
+  bool interrupt_pending() const {
+    return state_.pending.load(std::memory_order_seq_cst) &
+           (pending::kExternal | pending::kDecrementer | pending::kSystemReset | pending::kPerformanceMonitor);
+  }
+
+  /// Enters the interrupt: SRR0/SRR1/MSR/NIA. Used by run(), and by H_CEDE with nia already past the sc.
+  void deliver(Vector vector, u64 srr0, u64 srr1_cause);
+
+  // -- decrementer and time, as mtspr/mfspr see them
+  u64 time_base() const { return domain_.clock().time_base(); }
+  u32 dec() const;
+  void set_dec(u32 value);
+  /// PURR ticks (time-base units) while dispatched; hypervisor brackets dispatch with these.
+  void dispatched();
+  void undispatched();
+  u64 purr() const;
+  u64 spurr() const { return purr(); }
+  void set_purr(u64 value);
+
+  // -- MMU
+  /// Translates without side effects on R and C (hcalls, debugger).
+  Translated translate(u64 ea, Access access) const;
+  void slbmte(u64 rs, u64 rb);
+  void slbie(u64 rb);
+  void slbia();
+  void flush_translations();
+
+  // -- slow paths of the access functions (cpu/mmu/access.h)
+  /// Host address for an access that stays inside one page, or nullptr with state().fault set. On success the
+  /// TLB entry is filled as far as is allowed. For stores to frames with code, *code is set: the caller
+  /// stores under the domain's code lock and calls code_stored().
+  u8* access_slow(u64 ea, u64 size, Access access, u64* ra);
+
+  // -- safepoints (Domain's protocol)
+  /// Odd while in guest code.
+  std::atomic<u64> run_sequence{0};
+  std::mutex tlb_lock;
+  void enter_guest();
+  void leave_guest();
+
+  // Used by the engine.
+  bool fetch_page(u64 ea);  ///< Makes page_ea/page_ops current for ea; false with a fault.
+
+ private:
+  friend class Domain;
+  struct FetchEntry {
+    std::atomic<u64> tag{TlbEntry::kNoTag};
+    OpPage* page = nullptr;
+    u32 ptex = 0;
+  };
+  static constexpr u64 kFetchEntries = 256;
+  static constexpr unsigned kModes = 3;  ///< real, supervisor, problem state
+
+  void update_mode();
+  bool take_pending();
+  OpPage* op_page(u64 frame);
+  template <class Match>
+  void clear_entries(Match&& match);
+
+  Domain& domain_;
+  DecrementerAlarm* alarm_;
+  State state_;
+  std::unique_ptr<std::array<std::array<TlbEntry, kTlbEntries>, kModes>> dtlb_;
+  std::unique_ptr<std::array<std::array<FetchEntry, kFetchEntries>, kModes>> itlb_;
+  std::unordered_map<u64, std::unique_ptr<OpPage>> op_pages_;  ///< By frame; guarded by the code lock.
+  u64 purr_base_ = 0, purr_since_ = 0;
+  bool dispatched_ = false;
+};
+
+}  // namespace baton::cpu
