@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// A logical partition: everything that moves hangs off it (DESIGN 1).
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cpu/domain.h"
+#include "cpu/thread.h"
+#include "hypervisor/adapter.h"
+#include "hypervisor/profile.h"
+#include "hypervisor/xics.h"
+
+namespace baton::hypervisor {
+
+class ManagedSystem;
+class VirtualProcessor;
+class DeviceTree;
+
+/// `lssyscfg -r lpar -F state` (LPM 2.2).
+enum class PartitionState { kNotActivated, kStarting, kOpenFirmware, kRunning, kShuttingDown, kError };
+/// VASI migration states (LPM 1.6), values as H_VASI_STATE returns them.
+enum class VasiState : u32 { kInvalid = 0, kEnabled, kAborted, kSuspending, kSuspended, kResumed, kCompleted };
+
+const char* to_string(PartitionState state);
+const char* to_string(VasiState state);
+
+/// What the migration room is told by the partition it moves. Called on vCPU threads; must not block except
+/// suspended(), which is the suspension.
+class MobilityListener {
+ public:
+  virtual ~MobilityListener() = default;
+  /// The guest called ibm,suspend-me on its last thread; every other thread is in H_JOIN and all vCPU threads
+  /// but the caller are stopped outside guest code. Blocks until the outcome is known: true = resumed here
+  /// after an abort (status 9000); false = the partition now runs elsewhere and this vCPU must end.
+  virtual bool suspended() = 0;
+  /// H_VASI_SIGNAL(cancel) from the guest with its reason word.
+  virtual void cancelled(u32 reason) = 0;
+};
+
+/// Time base of a partition: 512 MHz of host CLOCK_MONOTONIC plus an offset that a migration sets.
+class PartitionClock final : public cpu::Clock {
+ public:
+  u64 time_base() const override;
+  void set_time_base(u64 value);  ///< Only while no thread runs.
+
+ private:
+  std::atomic<u64> offset_{0};
+};
+
+class Partition {
+ public:
+  /// Builds memory, page table, processors and adapters from the profile. Throws std::runtime_error with a
+  /// sentence for the user when something cannot be had.
+  Partition(ManagedSystem& system, Profile profile);
+  ~Partition();
+
+  ManagedSystem& system() { return system_; }
+  const Profile& profile() const { return profile_; }
+  u32 id() const { return profile_.id; }
+  const std::string& name() const { return profile_.name; }
+
+  // -- life (thread-safe; the HMC's verbs)
+  /// Loads firmware, kernel, initrd and device tree and starts processor 0. Throws std::runtime_error naming
+  /// the file and the remedy.
+  void power_on();
+  /// Stops every processor at once and resets everything; state Not Activated.
+  void power_off();
+  /// Asynchronous power_on after power_off, as RTAS system-reboot does.
+  void reboot();
+  PartitionState state() const;
+  void set_error(std::string why);      ///< State Error, reference code and message on the console.
+  std::string reference_code() const;   ///< Operator panel, newest.
+  std::vector<std::pair<u64, std::string>> reference_codes() const;  ///< (unix seconds, code), newest first.
+  void progress(const std::string& code);  ///< Operator panel; "Linux ppc64" when the kernel runs.
+  u64 instructions() const;             ///< Sum over processors.
+
+  // -- parts
+  cpu::Domain& domain() { return domain_; }
+  cpu::Memory& memory() { return domain_.memory(); }
+  cpu::HashPageTable& hpt() { return domain_.hpt(); }
+  Xics& xics() { return *xics_; }
+  PartitionClock& clock() { return clock_; }
+  const std::vector<std::unique_ptr<VirtualProcessor>>& processors() const { return processors_; }
+  VirtualProcessor* processor(u32 server);  ///< nullptr: no such interrupt server number.
+  VirtualAdapter* adapter(u32 unit);        ///< nullptr: none at that unit address.
+  TceTable* tce(u32 liobn);                 ///< nullptr: no such LIOBN.
+  const std::map<u32, std::unique_ptr<VirtualAdapter>>& adapters() const { return adapters_; }  ///< By slot.
+  Vterm& console();                         ///< Slot 0.
+  Vterm& agent_channel();                   ///< Slot 1.
+  std::vector<u8>& nvram() { return nvram_; }
+  std::mutex& nvram_lock() { return nvram_lock_; }
+  std::mutex& hpt_lock() { return hpt_lock_; }  ///< Held by the page-table hcalls.
+  /// The tree as built at power-on; migration rebuilds it and update-nodes reports the difference.
+  DeviceTree& device_tree() { return *device_tree_; }
+
+  // -- mobility (hypervisor/mobility.cpp; used by the migration room)
+  void set_mobility(u64 stream_id, MobilityListener* listener);  ///< Then state Enabled; nullptr ends.
+  u64 stream_id() const;
+  VasiState vasi_state() const;
+  void set_vasi_state(VasiState state);
+  MobilityListener* mobility_listener() const;
+  /// Source, inside MobilityListener::suspended(): disables CRQs, queues FF06, pauses LANs, stops time.
+  void quiesce_adapters();
+  /// Source after an abort: undo; destination after restore: FF06 queued, device tree differences armed.
+  void resume_adapters();
+  /// Destination: after restore of everything, starts the processors; the caller of ibm,suspend-me gets 0.
+  void start_restored();
+  /// Source after a completed move: ends the processors without touching memory.
+  void stop_processors();
+
+ private:
+  friend class VirtualProcessor;
+  ManagedSystem& system_;
+  Profile profile_;
+  PartitionClock clock_;
+  cpu::Domain domain_;
+  std::unique_ptr<Xics> xics_;
+  std::vector<std::unique_ptr<VirtualProcessor>> processors_;
+  std::map<u32, std::unique_ptr<VirtualAdapter>> adapters_;
+  std::vector<u8> nvram_;
+  std::mutex nvram_lock_, hpt_lock_;
+  std::unique_ptr<DeviceTree> device_tree_;
+  struct Private;
+  std::unique_ptr<Private> p_;  ///< Life-cycle, operator panel, mobility: hypervisor/partition.cpp.
+};
+
+}  // namespace baton::hypervisor

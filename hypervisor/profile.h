@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an administrator configures: the profile of a partition and the identity of a managed system.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cpu/bits.h"
+
+namespace baton::hypervisor {
+
+/// Client slot of a virtual SCSI adapter and the server slot in the VIOS that it is wired to.
+struct VirtualScsiSlot {
+  u32 slot = 2;
+  u32 server_slot = 0;  ///< 0: the VIOS chooses.
+};
+struct VirtualEthernetSlot {
+  u32 slot = 3;
+  std::array<u8, 6> mac{};  ///< All zero: derived from system serial, partition id and slot.
+  u16 pvid = 1;             ///< Port VLAN id, 1..4094.
+  std::vector<u16> vlans;   ///< Additional tagged VLANs.
+};
+
+/// One disk that the VIOS maps to the partition (a virtual target device).
+struct DiskMapping {
+  u32 slot = 2;          ///< Client virtual SCSI slot.
+  std::string vtd;       ///< "vtscsi0"; empty: chosen.
+  std::string backing;   ///< hdisk name in the VIOS.
+  u32 target = 0;        ///< LUN 0x81tt000000000000.
+};
+
+/// Partition profile. Travels with the partition in a migration.
+struct Profile {
+  std::string name;          ///< Partition name, unique in a system.
+  u32 id = 0;                ///< Partition number, 2..; 1 is the VIOS.
+  std::string profile_name = "default";
+  u64 memory = 512ull << 20; ///< Bytes, multiple of the LMB size (16 MB).
+  u32 processors = 1;        ///< Virtual processors (one thread each), 1..64.
+  std::string proc_compat_mode = "POWER6";  ///< "POWER6" (architected) or "POWER6_enhanced" (raw).
+  std::string firmware;      ///< Path of an image; empty: Baton's own.
+  std::string kernel;        ///< Path; empty: firmware stops at its prompt.
+  std::string initrd;
+  std::string bootargs;
+  std::vector<VirtualScsiSlot> scsi;
+  std::vector<VirtualEthernetSlot> ethernet;
+  std::vector<DiskMapping> disks;
+  bool auto_start = false;
+};
+
+/// Identity of a managed system, visible to its partitions.
+struct SystemIdentity {
+  std::string name = "POWER6-A";
+  std::string type_model = "9117-MMA";
+  std::string serial = "10BA70A";  ///< Seven characters: appears in loc-codes and system-id.
+  u64 memory = 8ull << 30;         ///< Memory for partitions, bytes.
+  u32 processors = 8;              ///< Processors for partitions.
+};
+
+}  // namespace baton::hypervisor

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// A managed system: identity, memory and processors to give away, and its partitions.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "hypervisor/partition.h"
+#include "hypervisor/profile.h"
+
+namespace baton::hypervisor {
+
+/// The VIOS as the hypervisor needs it: the server ends of adapters. Implemented by vios::Vios.
+class IoServer {
+ public:
+  virtual ~IoServer() = default;
+  /// Wires every adapter of the partition to its server end and opens its disks for writing (the reservation).
+  /// Called at activation. Throws std::runtime_error with a sentence for the user (disk in use, missing...).
+  virtual void attach(Partition& partition) = 0;
+  /// Undoes attach: outstanding I/O is finished first, reservations are given up. Idempotent.
+  virtual void detach(Partition& partition) = 0;
+};
+
+class ManagedSystem {
+ public:
+  ManagedSystem(SystemIdentity identity, std::string default_firmware);
+  ~ManagedSystem();
+
+  const SystemIdentity& identity() const { return identity_; }
+  const std::string& default_firmware() const { return default_firmware_; }  ///< Path of firmware.bin.
+  void set_io_server(IoServer* server) { io_server_ = server; }
+  IoServer* io_server() { return io_server_; }
+
+  /// Defines a partition (Not Activated). Throws std::runtime_error: name or id in use, memory or processors
+  /// exceed what the system has.
+  std::shared_ptr<Partition> create(Profile profile);
+  /// Removes a partition that is not running. False: none of that id.
+  bool remove(u32 id);
+  std::shared_ptr<Partition> find(const std::string& name_or_id) const;
+  std::vector<std::shared_ptr<Partition>> partitions() const;
+  u64 free_memory() const;
+  u32 free_processors() const;
+  u32 next_free_id() const;
+
+ private:
+  SystemIdentity identity_;
+  std::string default_firmware_;
+  IoServer* io_server_ = nullptr;
+  mutable std::mutex lock_;
+  std::vector<std::shared_ptr<Partition>> partitions_;
+};
+
+}  // namespace baton::hypervisor
