@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Moving a partition between two managed systems (DESIGN 7, LPM.md).
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "hypervisor/system.h"
+#include "vios/vios.h"
+
+namespace baton::migration {
+
+/// One failed check of a validation, with its message.
+struct Finding {
+  std::string code;  ///< "HSCLA319"-style, from the message table.
+  std::string text;  ///< What is wrong, on which object, and the remedy.
+};
+
+/// What `lslparmigr -r lpar` and the demonstration show. A copy at one instant.
+struct Progress {
+  u64 stream_id = 0;
+  std::string role;             ///< "source" or "target"
+  std::string kind;             ///< "active" or "inactive"
+  std::string migration_state;  ///< "Not Migrating", "Migration Starting", "Migration In Progress", ...
+  std::string vasi_state;       ///< "Enabled"...
+  std::vector<std::string> states;  ///< Every VASI state passed so far.
+  std::string remote_system;
+  u64 total_bytes = 0, bytes_transmitted = 0, bytes_remaining = 0;
+  u32 round = 0;
+  u64 dirty_pages = 0;
+  double bytes_per_second = 0;
+  double total_ms = 0, suspended_ms = 0;
+  bool finished = false, ok = false;
+  std::string error;
+};
+
+/// How the source reaches the destination's control service; implemented over gRPC by app/, by a direct call in
+/// tests. Every call throws std::runtime_error with a sentence when the peer cannot be reached.
+class RemoteSystem {
+ public:
+  virtual ~RemoteSystem() = default;
+  virtual std::string name() = 0;
+  /// Serialized PartitionDescription -> findings.
+  virtual std::vector<Finding> validate(const std::string& description) = 0;
+  /// Creates the shell partition and a listener for the mover. Returns "host:port" and a one-time key.
+  struct Shell {
+    std::string mover_address;
+    std::string key;
+    u32 lpar_id = 0;
+  };
+  virtual Shell create_shell(const std::string& description, u64 stream_id) = 0;
+  virtual void abandon_shell(u64 stream_id) = 0;
+};
+
+/// The migration room of one managed system: source and target movers, validation, state of moves.
+class Mover {
+ public:
+  Mover(hypervisor::ManagedSystem& system, vios::Vios& vios);
+  ~Mover();
+
+  // -- source side
+  std::vector<Finding> validate(hypervisor::Partition& partition, RemoteSystem& remote);
+  /// Moves the partition, active or inactive by its state; blocks until Completed, or throws std::runtime_error
+  /// after everything was rolled back. `progress` may be polled meanwhile.
+  void migrate(const std::shared_ptr<hypervisor::Partition>& partition, RemoteSystem& remote);
+  /// migrlpar -o s. Throws when there is nothing to stop or it is past Suspended.
+  void stop(hypervisor::Partition& partition);
+  /// migrlpar -o r: clears what a failed move left on this side. Returns what it did.
+  std::string recover(const std::string& partition_name);
+
+  // -- target side, called by the control service
+  std::vector<Finding> validate_incoming(const std::string& description);
+  RemoteSystem::Shell create_shell(const std::string& description, u64 stream_id);
+  void abandon_shell(u64 stream_id);
+
+  // -- both
+  std::vector<Progress> progress() const;
+  Progress progress_of(const std::string& partition_name) const;
+  u32 active_limit() const { return 4; }
+
+ private:
+  struct Private;
+  std::unique_ptr<Private> p_;
+};
+
+}  // namespace baton::migration
