@@ -24,19 +24,19 @@ void firmware_client_returned(void) {
 
 // The first range of the first memory node is the real mode area; the sum of
 // all is the partition's memory.
-static uint64_t real_mode_area(uint64_t *total) {
+static uint64_t real_mode_area(uint64_t* total) {
   uint32_t ac = 2, sc = 2;
   uint64_t rma = 0;
   prop_u32(tree_root, "#address-cells", &ac);
   prop_u32(tree_root, "#size-cells", &sc);
   *total = 0;
   if (ac < 1 || ac > 2 || sc < 1 || sc > 2) return 0;
-  for (struct node *n = tree_root->child; n; n = n->peer) {
-    const char *type = prop_string(n, "device_type");
-    struct property *reg = prop_find(n, "reg");
+  for (struct node* n = tree_root->child; n; n = n->peer) {
+    const char* type = prop_string(n, "device_type");
+    struct property* reg = prop_find(n, "reg");
     if (!type || strcmp(type, "memory") != 0 || !reg) continue;
     for (uint32_t i = 0; i + 4 * (ac + sc) <= reg->len; i += 4 * (ac + sc)) {
-      const uint8_t *p = reg->value + i;
+      const uint8_t* p = reg->value + i;
       uint64_t start = ac == 2 ? be64_load(p) : be32_load(p);
       uint64_t size = sc == 2 ? be64_load(p + 8 - (ac == 1 ? 4 : 0)) : be32_load(p + 4 * ac);
       *total += size;
@@ -46,17 +46,18 @@ static uint64_t real_mode_area(uint64_t *total) {
   return rma;
 }
 
-static void claim_given(const char *what, uint64_t start, uint64_t end) {
+static void claim_given(const char* what, uint64_t start, uint64_t end) {
   if (end <= start) return;
   if (end > memory_rma() || !memory_claim((uint32_t)start, (uint32_t)(end - start)))
-    print("The %s (0x%llx to 0x%llx) lies outside the real mode area or over something else.\n", what, start, end);
+    print("The %s (0x%llx to 0x%llx) lies outside the real mode area or over something else.\n", what, start,
+          end);
 }
 
 static void banner(uint64_t total) {
   uint32_t number = 0, cpus = 0;
-  const char *name = prop_string(tree_root, "ibm,partition-name");
-  for (struct node *n = tree_root; n; n = tree_next(n, tree_root)) {
-    const char *type = prop_string(n, "device_type");
+  const char* name = prop_string(tree_root, "ibm,partition-name");
+  for (struct node* n = tree_root; n; n = tree_next(n, tree_root)) {
+    const char* type = prop_string(n, "device_type");
     cpus += type && strcmp(type, "cpu") == 0;
   }
   print("\nBaton partition firmware " FIRMWARE_VERSION "\n");
@@ -72,9 +73,9 @@ void firmware_main(uint32_t fdt) {
   heap_init(heap_start, heap_end);
   progress("CA000000");
   if (fdt < 0x1000 || (fdt & 3)) fatal("there is no device tree: register 3 has %08x.", fdt);
-  const char *wrong = tree_merge((const void *)fdt, 0x1000000);
+  const char* wrong = tree_merge((const void*)fdt, 0x1000000);
   if (wrong) fatal("the device tree at %08x %s.", fdt, wrong);
-  struct node *vty = tree_find("/vdevice/vty");
+  struct node* vty = tree_find("/vdevice/vty");
   uint32_t termno;
   if (vty && prop_u32(vty, "reg", &termno)) console_set(termno);
   platform_init();
@@ -84,8 +85,8 @@ void firmware_main(uint32_t fdt) {
   if (rma < 0x1000000) fatal("the real mode area has only %u KB.", (uint32_t)(rma >> 10));
   memory_init(rma);
   memory_claim(0, FIRMWARE_END);
-  struct node *chosen = tree_make("/chosen");
-  struct property *kernel = prop_find(chosen, "baton,boot-kernel");
+  struct node* chosen = tree_make("/chosen");
+  struct property* kernel = prop_find(chosen, "baton,boot-kernel");
   if (kernel && kernel->len == 16) {
     address = be64_load(kernel->value);
     size = be64_load(kernel->value + 8);
@@ -98,7 +99,7 @@ void firmware_main(uint32_t fdt) {
   if (!tree_child(tree_root, "rtas")) print("The device tree has no RTAS.\n");
   progress("CA000050");
   progress("CA000060");
-  client_init();
+  client_init(be32_load((const void*)(fdt + 28)));  // the header's boot_cpuid_phys
   progress("CA000070");
   progress("CA00E101");
   progress("CA000080");

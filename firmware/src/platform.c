@@ -23,7 +23,7 @@ int hypervisor(uint32_t token, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
   return hcall(r);
 }
 
-int client_architecture_support(uint32_t vectors, void *buffer, uint32_t size) {
+int client_architecture_support(uint32_t vectors, void* buffer, uint32_t size) {
   return hypervisor(H_BATON_CAS, vectors, (uintptr_t)buffer, size, 0);
 }
 
@@ -32,7 +32,7 @@ int client_architecture_support(uint32_t vectors, void *buffer, uint32_t size) {
 void console_set(uint32_t termno) { console = termno; }
 uint32_t console_termno(void) { return console; }
 
-static void put_raw(uint32_t termno, const char *text, uint32_t len) {
+static void put_raw(uint32_t termno, const char* text, uint32_t len) {
   while (len) {
     uint32_t n = len < 16 ? len : 16;
     char chunk[16] __attribute__((aligned(8))) = {0};
@@ -47,7 +47,7 @@ static void put_raw(uint32_t termno, const char *text, uint32_t len) {
 static char last_written;
 
 // A line feed becomes carriage return and line feed, unless it already is one.
-void console_write(uint32_t termno, const char *text, uint32_t len) {
+void console_write(uint32_t termno, const char* text, uint32_t len) {
   char out[256];
   uint32_t n = 0;
   for (uint32_t i = 0; i < len; i++) {
@@ -58,7 +58,7 @@ void console_write(uint32_t termno, const char *text, uint32_t len) {
   put_raw(termno, out, n);
 }
 
-int console_read(uint32_t termno, char *buf, uint32_t len) {
+int console_read(uint32_t termno, char* buf, uint32_t len) {
   static struct {
     uint32_t termno, have, at;
     char text[16];
@@ -79,19 +79,15 @@ int console_read(uint32_t termno, char *buf, uint32_t len) {
 // ---- formatting: %s %c %d %u %x with zero padding and width, %llx for 64 bits ----
 
 struct sink {
-  char *buf;
+  char* buf;
   size_t size, len;
 };
 
-static void sink_put(struct sink *s, char c) {
-  if (s->buf) {
-    if (s->len + 1 < s->size) s->buf[s->len++] = c;
-    return;
-  }
-  console_write(console, &c, 1);
+static void sink_put(struct sink* s, char c) {
+  if (s->len + 1 < s->size) s->buf[s->len++] = c;
 }
 
-static void sink_number(struct sink *s, uint64_t v, unsigned base, int width, char pad, bool negative) {
+static void sink_number(struct sink* s, uint64_t v, unsigned base, int width, char pad, bool negative) {
   char digits[20];
   int n = 0;
   uint32_t low = (uint32_t)v;
@@ -107,7 +103,7 @@ static void sink_number(struct sink *s, uint64_t v, unsigned base, int width, ch
   while (n) sink_put(s, digits[--n]);
 }
 
-static void format_to(struct sink *s, const char *f, va_list ap) {
+static void format_to(struct sink* s, const char* f, va_list ap) {
   for (; *f; f++) {
     if (*f != '%') {
       sink_put(s, *f);
@@ -122,7 +118,7 @@ static void format_to(struct sink *s, const char *f, va_list ap) {
     while (*f == 'l') wide = true, f++;
     switch (*f) {
       case 's': {
-        const char *t = va_arg(ap, const char *);
+        const char* t = va_arg(ap, const char*);
         int n = 0;
         for (t = t ? t : "(none)"; t[n]; n++) sink_put(s, t[n]);
         for (; n < width; n++) sink_put(s, ' ');
@@ -153,7 +149,7 @@ static void fresh_line(void) {
   line_of_codes = false;
 }
 
-void print(const char *format, ...) {
+void print(const char* format, ...) {
   char text[512];
   struct sink s = {text, sizeof text, 0};
   va_list ap;
@@ -166,7 +162,7 @@ void print(const char *format, ...) {
 
 // ---- operator panel ----
 
-void progress(const char *code) {
+void progress(const char* code) {
   char text[8] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
   size_t n = strlen(code);
   memcpy(text, code, n < 8 ? n : 8);
@@ -178,12 +174,7 @@ void progress(const char *code) {
 
 // ---- RTAS ----
 
-bool rtas_has(const char *name) {
-  uint32_t token;
-  return tree_root && prop_u32(tree_child(tree_root, "rtas"), name, &token);
-}
-
-int rtas(const char *name, int nargs, int nrets, const uint32_t *args, uint32_t *rets) {
+int rtas(const char* name, int nargs, int nrets, const uint32_t* args, uint32_t* rets) {
   static struct {
     uint32_t token, nargs, nrets, cells[16];
   } call __attribute__((aligned(64)));
@@ -225,14 +216,14 @@ void wait_a_moment(void) {
 }
 
 void platform_init(void) {
-  struct node *cpu = tree_find_type("cpu");
+  struct node* cpu = tree_find_type("cpu");
   uint32_t f;
   if (cpu && prop_u32(cpu, "timebase-frequency", &f) && f >= 1000) timebase_frequency = f;
 }
 
 // ---- the ways out ----
 
-void fatal(const char *format, ...) {
+void fatal(const char* format, ...) {
   static char text[512];
   struct sink s = {text, sizeof text, 0};
   va_list ap;

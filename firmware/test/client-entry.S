@@ -14,8 +14,10 @@ _start:
 	mfmsr	7
 	std	7, 8(6)
 	stw	1, 16(6)
+	mflr	31
 	bl	client_main
-1:	b	1b
+	mtlr	31
+	blr
 
 	.text
 /* int gate(cells): a plain call */

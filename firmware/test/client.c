@@ -5,10 +5,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-int gate(void *cells);
-int gate_checked(void *cells);
-int gate_checked_cr(void *cells);
-int call_rtas(void *buffer, uint32_t entry);
+int gate(void* cells);
+int gate_checked(void* cells);
+int gate_checked_cr(void* cells);
+int call_rtas(void* buffer, uint32_t entry);
 void client_main(void);
 extern struct {
   uint32_t r3, r4;
@@ -21,18 +21,18 @@ static uint32_t cells[32] __attribute__((aligned(8)));
 static uint32_t out;  // ihandle of stdout
 static int failures, checks;
 
-static uint32_t length(const char *s) {
+static uint32_t length(const char* s) {
   uint32_t n = 0;
   while (s[n]) n++;
   return n;
 }
 
-static bool same(const char *a, const char *b) {
+static bool same(const char* a, const char* b) {
   while (*a && *a == *b) a++, b++;
   return *a == *b;
 }
 
-static void prepare(const char *service, uint32_t nargs, uint32_t nrets, va_list ap) {
+static void prepare(const char* service, uint32_t nargs, uint32_t nrets, va_list ap) {
   cells[0] = (uint32_t)service;
   cells[1] = nargs;
   cells[2] = nrets;
@@ -43,7 +43,7 @@ static void prepare(const char *service, uint32_t nargs, uint32_t nrets, va_list
 static int status;
 
 // Calls a service with the given cells; the first return cell, status aside.
-static uint32_t call(const char *service, uint32_t nargs, uint32_t nrets, ...) {
+static uint32_t call(const char* service, uint32_t nargs, uint32_t nrets, ...) {
   va_list ap;
   va_start(ap, nrets);
   prepare(service, nargs, nrets, ap);
@@ -53,7 +53,7 @@ static uint32_t call(const char *service, uint32_t nargs, uint32_t nrets, ...) {
 }
 #define S(s) ((uint32_t)(s))
 
-static void say(const char *s) { call("write", 3, 1, out, S(s), length(s)); }
+static void say(const char* s) { call("write", 3, 1, out, S(s), length(s)); }
 
 static void say_hex(uint32_t v) {
   char text[9];
@@ -62,7 +62,7 @@ static void say_hex(uint32_t v) {
   say(text);
 }
 
-static void check(bool ok, const char *what, uint32_t got) {
+static void check(bool ok, const char* what, uint32_t got) {
   checks++;
   if (ok) return;
   failures++;
@@ -72,21 +72,21 @@ static void check(bool ok, const char *what, uint32_t got) {
   say_hex(got);
   say("\n");
 }
-#define IS(expr, want)                     \
-  do {                                     \
-    uint32_t got_ = (expr);                \
-    check(got_ == (want), #expr, got_);    \
+#define IS(expr, want)                  \
+  do {                                  \
+    uint32_t got_ = (expr);             \
+    check(got_ == (want), #expr, got_); \
   } while (0)
-#define NOT(expr, bad)                     \
-  do {                                     \
-    uint32_t got_ = (expr);                \
-    check(got_ != (bad), #expr, got_);     \
+#define NOT(expr, bad)                 \
+  do {                                 \
+    uint32_t got_ = (expr);            \
+    check(got_ != (bad), #expr, got_); \
   } while (0)
 
 static char buf[256];
 
-static uint32_t find(const char *path) { return call("finddevice", 1, 1, S(path)); }
-static uint32_t get(uint32_t node, const char *name) {
+static uint32_t find(const char* path) { return call("finddevice", 1, 1, S(path)); }
+static uint32_t get(uint32_t node, const char* name) {
   for (int i = 0; i < 256; i++) buf[i] = 0;
   return call("getprop", 4, 1, node, S(name), S(buf), 256);
 }
@@ -95,10 +95,14 @@ void client_main(void) {
   uint32_t chosen = find("/chosen"), root = find("/"), memory, cpu, rtas, n;
   call("getprop", 4, 1, chosen, S("stdout"), S(&out), 4);
 
+  get(chosen, "bootargs");
+  if (same(buf, "return")) return;
+  if (same(buf, "trap")) __asm__ volatile(".long 0");
+
   // state at the start
   IS((uint32_t)(started_with.msr >> 32), 0);
-  IS((uint32_t)started_with.msr & 0xc030, 0);         // no EE, PR, IR, DR
-  IS((uint32_t)started_with.msr & 0x3000, 0x3000u);   // FP and ME
+  IS((uint32_t)started_with.msr & 0xc030, 0);        // no EE, PR, IR, DR
+  IS((uint32_t)started_with.msr & 0x3000, 0x3000u);  // FP and ME
   IS(started_with.r1 & 15, 0);
 
   // registers
@@ -180,7 +184,7 @@ void client_main(void) {
   IS(call("package-to-path", 3, 1, package, S(buf), 4), len);
   IS(call("instance-to-package", 1, 1, 0), NONE);
   IS(call("open", 1, 1, S("/nowhere")), 0);
-  static const char *const handles[] = {"stdout", "stdin", "memory", "mmu", "cpu"};
+  static const char* const handles[] = {"stdout", "stdin", "memory", "mmu", "cpu"};
   for (int i = 0; i < 5; i++) {
     uint32_t h = 0;
     IS(call("getprop", 4, 1, chosen, S(handles[i]), S(&h), 4), 4);
@@ -205,9 +209,9 @@ void client_main(void) {
   IS((uint32_t)status, 0);
   IS(call("claim", 3, 1, 0x8004000, 0x5000, 0), NONE);
   IS(call("claim", 3, 1, 0x8004000, 0x4000, 0), 0x8004000);
-  IS(call("claim", 3, 1, 0, 0x1000, 0), NONE);           // the firmware
+  IS(call("claim", 3, 1, 0, 0x1000, 0), NONE);  // the firmware
   IS(call("claim", 3, 1, 0x100000, 0x1000, 0), NONE);
-  IS(call("claim", 3, 1, 0x1000000, 0x1000, 0), NONE);   // this program
+  IS(call("claim", 3, 1, 0x1000000, 0x1000, 0), NONE);    // this program
   IS(call("claim", 3, 1, 0x1fff0000, 0x20000, 0), NONE);  // over the end of 512 MB
   IS(call("claim", 3, 1, 0xfffff000, 0x2000, 0), NONE);
   n = call("claim", 3, 1, 0, 0x12345, 0x10000);
@@ -231,9 +235,9 @@ void client_main(void) {
   IS(call("set-callback", 1, 1, 0), 0x1234);
 
   // bad arrays
-  IS((uint32_t)gate((void *)0xfffffff4), NONE);
-  IS((uint32_t)gate((void *)0xe0000000), NONE);
-  IS((uint32_t)gate((char *)cells + 1), NONE);
+  IS((uint32_t)gate((void*)0xfffffff4), NONE);
+  IS((uint32_t)gate((void*)0xe0000000), NONE);
+  IS((uint32_t)gate((char*)cells + 1), NONE);
   cells[0] = 0xfffffff0, cells[1] = 1, cells[2] = 1;
   IS((uint32_t)gate(cells), NONE);
   cells[0] = S("peer"), cells[1] = 0x40000000, cells[2] = 0xc0000001;

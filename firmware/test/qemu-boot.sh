@@ -3,17 +3,17 @@
 # Runs the partition firmware as Baton would, under QEMU's pseries machine: the
 # image at 0, our device tree at 0x200000, the kernel file at 0x400000, the
 # initial RAM disk high in the real mode area.
-#   qemu-boot.sh FIRMWARE.BIN [-k KERNEL] [-i INITRD] [-a BOOTARGS] [-m MB] [-c CPUS] [-t SECONDS]
+#   qemu-boot.sh FIRMWARE.BIN [-k KERNEL] [-i INITRD] [-a BOOTARGS] [-m MB] [-r RMA MB] [-c CPUS] [-t SECONDS]
 # The serial console is this script's standard input and output.
 # The shipped image is used; only the word at 0x100 (a no-op kept for this) is
 # made to load r3, because QEMU passes its own device tree there.
 set -euo pipefail
 image=$1; shift
-kernel= initrd= bootargs= mb=512 cpus=1 seconds=60
-while getopts k:i:a:m:c:t: o; do
+kernel= initrd= bootargs= mb=512 rma= cpus=1 seconds=60
+while getopts k:i:a:m:r:c:t: o; do
   case $o in
     k) kernel=$OPTARG;; i) initrd=$OPTARG;; a) bootargs=$OPTARG;;
-    m) mb=$OPTARG;; c) cpus=$OPTARG;; t) seconds=$OPTARG;; *) exit 2;;
+    m) mb=$OPTARG;; r) rma=$OPTARG;; c) cpus=$OPTARG;; t) seconds=$OPTARG;; *) exit 2;;
   esac
 done
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
@@ -25,6 +25,7 @@ for name in qemu,boot-kernel stdout-path linux,stdout-path; do fdtput -d "$dtb" 
 fdtput -t s "$dtb" / ibm,partition-name qemu
 fdtput -t i "$dtb" / ibm,partition-no 7
 [ -z "$bootargs" ] || fdtput -t s "$dtb" /chosen bootargs "$bootargs"
+[ -z "$rma" ] || fdtput -t x "$dtb" /memory@0 reg 0 0 0 "$(printf %x $((rma << 20)))"
 loaders=()
 if [ -n "$kernel" ]; then
   fdtput -t x "$dtb" /chosen baton,boot-kernel 0 400000 0 "$(printf %x "$(stat -Lc %s "$kernel")")"
@@ -41,4 +42,8 @@ loaders+=(-device "loader,file=$dtb,addr=0x200000,force-raw=on")
 cp "$image" "$work/image.bin"
 [ "$(od -An -tx1 -j256 -N4 "$image" | tr -d ' ')" = 60000000 ] || { echo "no no-op at 0x100 of $image" >&2; exit 1; }
 printf '\x3c\x60\x00\x20' | dd of="$work/image.bin" bs=1 seek=256 conv=notrunc status=none   # lis r3,0x20
-timeout --foreground "$seconds" "${qemu[@]}" -M $machine -bios "$work/image.bin" "${loaders[@]}"
+timeout --foreground "$seconds" "${qemu[@]}" -M $machine -bios "$work/image.bin" "${loaders[@]}" <&0 &
+child=$!
+trap 'kill $child 2>/dev/null; wait $child; rm -rf "$work"' EXIT
+trap 'exit 143' TERM INT
+wait $child
