@@ -8,6 +8,8 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <shared_mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,7 +40,7 @@ class VirtualAdapter {
   /// H_VIO_SIGNAL. Interrupts start disabled; a signal while disabled is not remembered.
   void set_signal(bool enabled) { signal_enabled_ = enabled; }
   bool signal_enabled() const { return signal_enabled_; }
-  /// Pulses the interrupt source if enabled.
+  /// Pulses the interrupt source if enabled. Call it after the queue entry is in memory.
   void signal();
 
   virtual TceTable* tce() { return nullptr; }
@@ -57,7 +59,8 @@ struct CrqEntry {
 };
 
 /// The server end of a CRQ connection, implemented by the VIOS. Calls come from vCPU threads (hcalls) and must
-/// not block: queue the work.
+/// not block: queue the work. They are made one at a time for registration and removal, never after connect() has
+/// replaced the server, and without the lock that deliver() takes.
 class CrqServer {
  public:
   virtual ~CrqServer() = default;
@@ -99,6 +102,8 @@ class CrqAdapter : public VirtualAdapter {
 
  private:
   bool enqueue(const CrqEntry& entry, bool overwrite_last);
+  /// Order: server_lock_ (held around calls to the server), then lock_, then the Xics lock.
+  mutable std::shared_mutex server_lock_;
   mutable std::mutex lock_;
   TceTable tce_;
   CrqServer* server_ = nullptr;
@@ -113,6 +118,9 @@ class EthernetPort {
   virtual ~EthernetPort() = default;
   virtual void transmit(std::span<const u8> frame) = 0;
 };
+
+/// Size of the multicast filter table: ibm,mac-address-filters.
+inline constexpr u32 kMulticastFilters = 64;
 
 /// Logical LAN client adapter (VIO 3).
 class LogicalLan : public VirtualAdapter {
@@ -143,7 +151,8 @@ class LogicalLan : public VirtualAdapter {
     bool rx_toggle = true;
     std::array<u8, 6> mac{};
     std::vector<u64> buffers;  ///< Descriptors posted and not used.
-    bool all_multicast = false, filtering = true;
+    bool all_multicast = false;  ///< R: multicast frames are received at all.
+    bool filtering = true;       ///< F: of those, only the ones in `multicast`.
     std::vector<u64> multicast;
     u64 dropped = 0;
     std::vector<u64> tces;
@@ -152,7 +161,12 @@ class LogicalLan : public VirtualAdapter {
   void restore(const Snapshot& snapshot);
 
  private:
-  struct Queues;
+  bool post(u64 buffer, u8 flags, u64 length);
+  void count_drop();
+  bool accepts(std::span<const u8> frame) const;
+  void close();
+  /// Order: port_lock_ (held around calls to the port), and separately lock_, then the Xics lock.
+  mutable std::shared_mutex port_lock_;
   mutable std::mutex lock_;
   TceTable tce_;
   EthernetPort* port_ = nullptr;
@@ -177,7 +191,9 @@ class Vterm : public VirtualAdapter {
   i64 h_put_term_char(u64 length, u64 data_high, u64 data_low);
   i64 h_get_term_char(u64& length, u64& data_high, u64& data_low);
 
-  void set_sink(TerminalSink* sink);     ///< At most one; nullptr detaches.
+  /// At most one; nullptr detaches. On return the old sink is not called any more. Returns the history up to the
+  /// first byte that the new sink will see.
+  std::string set_sink(TerminalSink* sink);
   void input(std::span<const u8> data);  ///< Queued (up to 64 KB) for the guest; signals.
   std::string history() const;
 
@@ -189,6 +205,9 @@ class Vterm : public VirtualAdapter {
   void restore(const Snapshot& snapshot);
 
  private:
+  /// Order: sink_lock_ (held around calls to the sink, so that output keeps its order), then lock_. Recursive: a
+  /// sink may detach itself.
+  mutable std::recursive_mutex sink_lock_;
   mutable std::mutex lock_;
   TerminalSink* sink_ = nullptr;
   std::deque<u8> input_;

@@ -2,7 +2,6 @@
 // Translation control entries: the DMA window of one virtual adapter (PAPR 4.2).
 #pragma once
 
-#include <mutex>
 #include <span>
 #include <vector>
 
@@ -35,10 +34,14 @@ class TceTable {
   void restore(std::span<const u64> entries);
 
  private:
+  u64 entry(u64 ioba) const;
+  template <typename Move>
+  bool transfer(u64 ioba, u64 length, u64 permission, Move&& move) const;
+
   u32 liobn_;
   cpu::Memory& memory_;
-  mutable std::mutex lock_;
-  std::vector<u64> entries_;
+  /// Read and written as atomics: a transfer must never wait for a guest that maps pages on another processor.
+  mutable std::vector<u64> entries_;
 };
 
 }  // namespace baton::hypervisor
