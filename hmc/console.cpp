@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "hmc/console.h"
+
+#include <algorithm>
+#include <charconv>
+#include <ostream>
+#include <set>
+#include <span>
+#include <stdexcept>
+
+#include "hmc/command_line.h"
+#include "hmc/line_editor.h"
+#include "hmc/records.h"
+#include "hmc/virtual_terminal.h"
+
+namespace baton::hmc {
+namespace {
+
+/// The partition that -n/-p or --id names, as the control API takes it.
+std::string partition_of(const Arguments& arguments, std::string_view name_option, std::string_view command) {
+  const std::string name = arguments.get(name_option), id = arguments.get("--id");
+  if (name.empty() == id.empty()) {
+    throw std::runtime_error(std::string(command) + " needs the partition: either " +
+                             std::string(name_option) + " NAME or --id NUMBER.");
+  }
+  return name.empty() ? id : name;
+}
+
+int show(Console& console, const control::Outcome& outcome) {
+  const std::string& text = outcome.text();
+  if (!text.empty()) {
+    (outcome.rc() ? console.error() : console.out()) << text << (text.ends_with('\n') ? "" : "\n");
+  }
+  return outcome.rc();
+}
+
+// -- lists
+
+struct Listing {
+  std::string_view command, option_value, resource;
+};
+/// What `-r` of each listing command may say and the resource of the control API behind it.
+constexpr Listing kListings[] = {
+    {"lssyscfg", "sys", "sys"},       {"lssyscfg", "lpar", "lpar"},        {"lssyscfg", "prof", "prof"},
+    {"lsrefcode", "lpar", "refcode"}, {"lslparmigr", "lpar", "migr-lpar"}, {"lslparmigr", "sys", "migr-sys"},
+};
+
+std::string joined(const std::vector<std::string>& parts) {
+  std::string out;
+  for (const std::string& part : parts) out += (out.empty() ? "" : ", ") + part;
+  return out;
+}
+
+std::string_view resource_of(std::string_view command, const std::string& value) {
+  std::vector<std::string> known;
+  for (const Listing& listing : kListings) {
+    if (listing.command != command) continue;
+    if (listing.option_value == value) return listing.resource;
+    known.emplace_back(listing.option_value);
+  }
+  throw std::runtime_error(std::string(command) + " does not list \"" + value + "\"; -r can be " +
+                           joined(known) + ".");
+}
+
+void add_filter(control::ListRequest& request, const std::string& text) {
+  for (const auto& [name, value] : parse_record(text)) {
+    if (name != "lpar_names" && name != "lpar_ids") {
+      throw std::runtime_error("--filter does not know \"" + name + "\"; use lpar_names or lpar_ids.");
+    }
+    (*request.mutable_filter())[name] = value;
+  }
+}
+
+int list(Console& console, std::string_view command, const Arguments& arguments) {
+  const std::string_view resource = resource_of(command, arguments.get("-r"));
+  control::ListRequest request;
+  request.set_resource(std::string(resource));
+  add_filter(request, arguments.get("--filter"));
+  if (const std::string n = arguments.get("-n"); !n.empty()) {
+    unsigned count = 0;
+    const auto [end, error] = std::from_chars(n.data(), n.data() + n.size(), count);
+    if (error != std::errc() || end != n.data() + n.size() || count == 0) {
+      throw std::runtime_error("-n needs a number of reference codes, not \"" + n + "\".");
+    }
+    (*request.mutable_filter())["count"] = n;
+  }
+
+  FieldList fields;
+  if (arguments.has("-F"))
+    fields = parse_fields(arguments.get("-F"));
+  else if (arguments.has("--header"))
+    throw std::runtime_error("--header needs -F with the attributes to show.");
+
+  const std::vector<std::string> systems =
+      arguments.has("-m") ? std::vector{arguments.get("-m")} : console.systems().names();
+  const bool one_system = arguments.has("-m");
+  bool header_due = arguments.has("--header");
+  std::size_t shown = 0;
+  for (const std::string& system : systems) {
+    const std::shared_ptr<Control> control = console.systems().connect(system);
+    if (!fields.names.empty()) {
+      control::ListRequest ask;
+      ask.set_resource("attributes");
+      (*ask.mutable_filter())["resource"] = std::string(resource);
+      std::set<std::string> known;
+      std::vector<std::string> in_order;
+      for (const control::Record& record : control->list(ask).records()) {
+        for (const control::Attribute& attribute : record.attributes()) {
+          known.insert(attribute.name());
+          in_order.push_back(attribute.name());
+        }
+      }
+      for (const std::string& name : fields.names) {
+        if (!known.contains(name)) {
+          throw std::runtime_error("-r " + arguments.get("-r") + " has no attribute \"" + name +
+                                   "\"; it has " + joined(in_order) + ".");
+        }
+      }
+    }
+    if (header_due) {
+      console.out() << format_values(fields.names, fields.delimiter) << "\n";
+      header_due = false;
+    }
+    const control::Records answer = control->list(request);
+    for (const control::Record& record : answer.records()) {
+      ++shown;
+      if (fields.names.empty()) {
+        Record out;
+        for (const control::Attribute& a : record.attributes()) out.emplace_back(a.name(), a.value());
+        console.out() << format_record(out) << "\n";
+        continue;
+      }
+      std::vector<std::string> values;
+      for (const std::string& name : fields.names) {
+        std::string value;
+        for (const control::Attribute& a : record.attributes()) {
+          if (a.name() == name) value = a.value();
+        }
+        values.push_back(value);
+      }
+      console.out() << format_values(values, fields.delimiter) << "\n";
+    }
+  }
+  if (shown == 0) {
+    console.out() << "No results were found.\n";
+    // A filter that names a partition of a named system which does not exist is a mistake, not an empty list.
+    if (one_system && arguments.has("--filter")) return 1;
+  }
+  return 0;
+}
+
+// -- the other commands
+
+int change_state(Console& console, std::string_view, const Arguments& arguments) {
+  if (arguments.get("-r") != "lpar") {
+    throw std::runtime_error("chsysstate changes partitions only: use -r lpar, not \"" + arguments.get("-r") +
+                             "\".");
+  }
+  const std::string asked = arguments.get("-o");
+  const bool immed = arguments.has("--immed"), restart = arguments.has("--restart");
+  std::string operation;
+  if (asked == "on") {
+    if (immed || restart)
+      throw std::runtime_error("--immed and --restart go with shutdown or osshutdown, not with on.");
+    operation = "on";
+  } else if (asked == "shutdown") {
+    operation = restart ? (immed ? "reboot" : "osreboot") : (immed ? "immed" : "shutdown");
+  } else if (asked == "osshutdown") {
+    operation = restart ? "osreboot" : "osshutdown";
+  } else if (asked == "reboot") {
+    operation = immed ? "reboot" : "osreboot";
+  } else {
+    throw std::runtime_error("chsysstate -r lpar does not know the operation \"" + asked +
+                             "\"; -o can be on, shutdown, osshutdown or reboot.");
+  }
+  control::StateRequest request;
+  request.set_lpar(partition_of(arguments, "-n", "chsysstate"));
+  request.set_operation(operation);
+  request.set_profile(arguments.get("-f"));
+  return show(console, console.systems().connect(arguments.get("-m"))->change_state(request));
+}
+
+int make_terminal(Console& console, std::string_view, const Arguments& arguments) {
+  console.out().flush();
+  return run_virtual_terminal(console.systems(), arguments.get("-m"),
+                              partition_of(arguments, "-p", "mkvterm"), arguments.has("--force"));
+}
+
+int remove_terminal(Console& console, std::string_view, const Arguments& arguments) {
+  return show(console, console.systems()
+                           .connect(arguments.get("-m"))
+                           ->close_terminal(partition_of(arguments, "-p", "rmvterm")));
+}
+
+int migrate(Console& console, std::string_view, const Arguments& arguments) {
+  const std::string operation = arguments.get("-o"), source = arguments.get("-m"),
+                    target = arguments.get("-t");
+  if (operation != "v" && operation != "m" && operation != "s" && operation != "r") {
+    throw std::runtime_error("migrlpar does not know the operation \"" + operation +
+                             "\"; -o can be v (validate), m (migrate), s (stop) or r (recover).");
+  }
+  const bool moves = operation == "v" || operation == "m";
+  if (moves && target.empty())
+    throw std::runtime_error("migrlpar -o " + operation + " needs -t with the destination.");
+  if (moves && target == source) {
+    throw std::runtime_error("The destination is the source: -t must name another managed system than -m.");
+  }
+  control::MigrateRequest request;
+  request.set_lpar(partition_of(arguments, "-p", "migrlpar"));
+  request.set_operation(operation);
+  if (!target.empty()) request.set_destination(console.systems().address(target));
+  request.set_wait(!arguments.has("--async"));
+  const control::MigrateOutcome outcome = console.systems().connect(source)->migrate(request);
+  for (const std::string& message : outcome.messages())
+    (outcome.rc() ? console.error() : console.out()) << message << "\n";
+  return outcome.rc();
+}
+
+int vios_command(Console& console, std::string_view, const Arguments& arguments) {
+  control::ViosRequest request;
+  request.set_vios(partition_of(arguments, "-p", "viosvrcmd"));
+  request.set_command(arguments.get("-c"));
+  return show(console, console.systems().connect(arguments.get("-m"))->vios_command(request));
+}
+
+struct Command {
+  std::string_view name, form, about;
+  std::span<const OptionSpec> options;
+  int (*run)(Console&, std::string_view, const Arguments&);
+};
+
+constexpr OptionSpec kListOptions[] = {
+    {"-r", true, true}, {"-m", true}, {"-F", true}, {"--header", false}, {"--filter", true}};
+constexpr OptionSpec kRefcodeOptions[] = {{"-r", true, true},  {"-m", true},       {"-F", true},
+                                          {"--header", false}, {"--filter", true}, {"-n", true}};
+constexpr OptionSpec kStateOptions[] = {{"-r", true, true}, {"-m", true, true},  {"-o", true, true},
+                                        {"-n", true},       {"--id", true},      {"-f", true},
+                                        {"--immed", false}, {"--restart", false}};
+constexpr OptionSpec kTerminalOptions[] = {
+    {"-m", true, true}, {"-p", true}, {"--id", true}, {"--force", false}};
+constexpr OptionSpec kMigrateOptions[] = {{"-o", true, true}, {"-m", true, true}, {"-t", true},
+                                          {"-p", true},       {"--id", true},     {"--async", false}};
+constexpr OptionSpec kViosOptions[] = {{"-m", true, true}, {"-p", true}, {"--id", true}, {"-c", true, true}};
+
+constexpr Command kCommands[] = {
+    {"lssyscfg", "lssyscfg -r sys|lpar|prof [-m SYSTEM] [-F name,...] [--header] [--filter lpar_names=NAME]",
+     "lists managed systems, partitions or profiles", kListOptions, list},
+    {"lsrefcode",
+     "lsrefcode -r lpar [-m SYSTEM] [-F refcode,time_stamp] [--filter lpar_names=NAME] [-n COUNT]",
+     "lists reference codes of partitions", kRefcodeOptions, list},
+    {"lslparmigr", "lslparmigr -r lpar|sys [-m SYSTEM] [-F name,migration_state] [--filter lpar_names=NAME]",
+     "shows moves of partitions and how many a system can do", kListOptions, list},
+    {"chsysstate",
+     "chsysstate -r lpar -m SYSTEM -o on|shutdown|osshutdown|reboot -n NAME [--immed] [--restart]",
+     "starts and stops a partition", kStateOptions, change_state},
+    {"mkvterm", "mkvterm -m SYSTEM -p NAME [--force]",
+     "opens the partition's console; ~. at the start of a line closes it", kTerminalOptions, make_terminal},
+    {"rmvterm", "rmvterm -m SYSTEM -p NAME", "closes the partition's console, whoever has it",
+     kTerminalOptions, remove_terminal},
+    {"migrlpar", "migrlpar -o v|m|s|r -m SYSTEM [-t DESTINATION] -p NAME [--async]",
+     "validates, starts, stops or recovers the move of a partition", kMigrateOptions, migrate},
+    {"viosvrcmd", "viosvrcmd -m SYSTEM -p VIOS -c \"COMMAND\"", "runs a command on a Virtual I/O Server",
+     kViosOptions, vios_command},
+};
+
+void help(std::ostream& out, const std::string& about) {
+  for (const Command& command : kCommands) {
+    if (about.empty()) {
+      out << "  " << command.name << std::string(12 - command.name.size(), ' ') << command.about << "\n";
+    } else if (command.name == about) {
+      out << command.form << "\n  " << command.about << "\n";
+      return;
+    }
+  }
+  if (about.empty())
+    out << "  help        help COMMAND shows the form of a command\n  exit        leaves the console\n";
+  else
+    throw std::runtime_error("There is no command \"" + about + "\"; \"help\" lists them.");
+}
+
+}  // namespace
+
+int Console::execute(const std::string& line) try {
+  const std::vector<std::string> words = split_words(line);
+  if (words.empty() || words[0].starts_with('#')) return 0;
+  if (words[0] == "exit" || words[0] == "quit") {
+    leave_ = true;
+    return 0;
+  }
+  if (words[0] == "help" || words[0] == "?") {
+    help(out_, words.size() > 1 ? words[1] : "");
+    return 0;
+  }
+  const auto command = std::find_if(std::begin(kCommands), std::end(kCommands),
+                                    [&](const Command& c) { return c.name == words[0]; });
+  if (command == std::end(kCommands)) {
+    throw std::runtime_error("There is no command \"" + words[0] + "\"; \"help\" lists them.");
+  }
+  if (words.size() == 2 && words[1] == "--help") {
+    help(out_, words[0]);
+    return 0;
+  }
+  const Arguments arguments(command->name, std::span(words).subspan(1), command->options);
+  const int rc = command->run(*this, command->name, arguments);
+  out_.flush();
+  return rc;
+} catch (const std::exception& problem) {
+  out_.flush();
+  error_ << problem.what() << std::endl;
+  return 1;
+}
+
+int Console::interactive() {
+  LineEditor editor;
+  int rc = 0;
+  while (!leave_) {
+    const std::optional<std::string> line = editor.read("hmc> ");
+    if (!line) break;
+    rc = execute(*line);
+  }
+  return rc;
+}
+
+}  // namespace baton::hmc

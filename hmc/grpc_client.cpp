@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// The control API over gRPC, client side. The only client file that sees gRPC's headers.
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
+
+#include "hmc/control.grpc.pb.h"
+#include "hmc/control.h"
+
+namespace baton::hmc {
+namespace {
+
+using Stream = grpc::ClientReaderWriter<control::TerminalInput, control::TerminalOutput>;
+
+[[noreturn]] void fail(const grpc::Status& status, const std::string& address) {
+  if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
+    throw std::runtime_error("The managed system behind " + address +
+                             " does not answer; start it with \"baton system\".");
+  }
+  throw std::runtime_error(status.error_message());
+}
+
+class GrpcTerminal final : public Terminal {
+ public:
+  GrpcTerminal(control::Control::Stub& stub, const std::string& lpar, bool force, TerminalHandler handler,
+               const std::string& address)
+      : stream_(stub.Terminal(&context_)) {
+    control::TerminalInput first;
+    first.set_lpar(lpar);
+    first.set_force(force);
+    control::TerminalOutput answer;
+    // The server's first message (the history, perhaps empty) tells that the terminal is ours.
+    if (!stream_->Write(first) || !stream_->Read(&answer)) fail(stream_->Finish(), address);
+    reader_ = std::thread([this, handler = std::move(handler), answer]() mutable {
+      bool closed = false;
+      do {
+        handler(answer);
+        closed = answer.closed();
+      } while (!closed && stream_->Read(&answer));
+      finish_writing();
+      if (!closed) {
+        control::TerminalOutput lost;
+        lost.set_closed(true);
+        lost.set_reason("The connection to the managed system ended.");
+        handler(lost);
+      }
+    });
+  }
+
+  ~GrpcTerminal() override {
+    finish_writing();
+    context_.TryCancel();
+    if (reader_.get_id() == std::this_thread::get_id())
+      reader_.detach();
+    else
+      reader_.join();
+    stream_->Finish();
+  }
+
+  void input(std::string_view data) override {
+    const std::lock_guard hold(lock_);
+    if (finished_) return;
+    control::TerminalInput message;
+    message.set_data(std::string(data));
+    stream_->Write(message);
+  }
+
+ private:
+  void finish_writing() {
+    const std::lock_guard hold(lock_);
+    if (!finished_) stream_->WritesDone();
+    finished_ = true;
+  }
+
+  grpc::ClientContext context_;
+  std::unique_ptr<Stream> stream_;
+  std::mutex lock_;
+  bool finished_ = false;
+  std::thread reader_;
+};
+
+class GrpcControl final : public Control {
+ public:
+  explicit GrpcControl(const std::string& address) : address_(address) {
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(16 << 20);
+    // Systems come and go at the same address: a cached dead connection must not be shared between clients.
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    stub_ = control::Control::NewStub(
+        grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
+  }
+
+  control::Records list(const control::ListRequest& request) override {
+    return call<control::Records>(&control::Control::Stub::List, request);
+  }
+  control::Outcome change_state(const control::StateRequest& request) override {
+    return call<control::Outcome>(&control::Control::Stub::ChangeState, request);
+  }
+  std::unique_ptr<Terminal> open_terminal(const std::string& lpar, bool force,
+                                          TerminalHandler handler) override {
+    return std::make_unique<GrpcTerminal>(*stub_, lpar, force, std::move(handler), address_);
+  }
+  control::Outcome close_terminal(const std::string& lpar) override {
+    control::TerminalRequest request;
+    request.set_lpar(lpar);
+    return call<control::Outcome>(&control::Control::Stub::CloseTerminal, request);
+  }
+  control::MigrateOutcome migrate(const control::MigrateRequest& request) override {
+    return call<control::MigrateOutcome>(&control::Control::Stub::Migrate, request);
+  }
+  control::MigrationProgresses progress(const std::string& lpar) override {
+    control::ProgressRequest request;
+    request.set_lpar(lpar);
+    return call<control::MigrationProgresses>(&control::Control::Stub::Progress, request);
+  }
+  control::Outcome vios_command(const control::ViosRequest& request) override {
+    return call<control::Outcome>(&control::Control::Stub::ViosCommand, request);
+  }
+  control::Outcome stop() override {
+    return call<control::Outcome>(&control::Control::Stub::Stop, control::Empty{});
+  }
+  control::Findings validate_incoming(const control::DescriptionRequest& request) override {
+    return call<control::Findings>(&control::Control::Stub::ValidateIncoming, request);
+  }
+  control::Shell create_shell(const control::DescriptionRequest& request) override {
+    return call<control::Shell>(&control::Control::Stub::CreateShell, request);
+  }
+  void abandon_shell(control::StreamRequest request) override {
+    call<control::Empty>(&control::Control::Stub::AbandonShell, request);
+  }
+  control::Outcome settle_move(control::StreamRequest request) override {
+    return call<control::Outcome>(&control::Control::Stub::SettleMove, request);
+  }
+
+ private:
+  template <class Answer, class Request, class Method>
+  Answer call(Method method, const Request& request) {
+    grpc::ClientContext context;
+    Answer answer;
+    const grpc::Status status = ((*stub_).*method)(&context, request, &answer);
+    if (!status.ok()) fail(status, address_);
+    return answer;
+  }
+
+  std::string address_;
+  std::unique_ptr<control::Control::Stub> stub_;
+};
+
+}  // namespace
+
+std::unique_ptr<Control> connect_control(const std::string& address) {
+  return std::make_unique<GrpcControl>(address);
+}
+
+}  // namespace baton::hmc
