@@ -18,8 +18,8 @@ class Thread;
 /// The protocol. A thread in guest code looks translations up and uses them without a lock. Whoever takes a
 /// translation away edits the page table or the tracking state first, then clears the cached entries of every
 /// thread under that thread's TLB lock, then waits until every thread that was in guest code has passed a
-/// safepoint (left guest code, if only for an instant). A thread that waits (for a lock, in an hcall, ceded) is
-/// outside guest code, so nobody waits for it.
+/// safepoint (left guest code, if only for an instant). A thread that waits (for a lock, in an hcall, ceded)
+/// is outside guest code, so nobody waits for it.
 class Domain final : public CodeWatcher {
  public:
   Domain(u64 memory_bytes, unsigned hpt_log2_bytes, const Clock& clock);
@@ -33,8 +33,8 @@ class Domain final : public CodeWatcher {
   /// Real-mode limit: real-mode addresses at or above it give a protection fault (POWER6-ISA 7.1).
   u64 real_mode_limit = ~u64{0};
 
-  /// H_REMOVE, H_PROTECT, ...: forget what was cached from this entry, everywhere, before returning. The calling
-  /// thread, if it is one of ours, must be outside guest code. `old` is the entry as it was.
+  /// H_REMOVE, H_PROTECT, ...: forget what was cached from this entry, everywhere, before returning. The
+  /// calling thread, if it is one of ours, must be outside guest code. `old` is the entry as it was.
   void forget_translation(u64 ptex, const Hpte& old);
   /// Forget every cached translation everywhere (migration, reset).
   void forget_all_translations();
@@ -44,6 +44,8 @@ class Domain final : public CodeWatcher {
   void synchronise();
 
   void code_written(u64 ra, u64 length) override;
+  /// The same by a CPU store, with code_lock() held.
+  void code_stored(u64 ra, u64 length);
   /// A frame is about to be decoded: withhold writes to it everywhere. Called with code_lock() held.
   void frame_gets_code(u64 frame);
   std::mutex& code_lock() { return code_lock_; }

@@ -30,7 +30,9 @@ class FrameSet {
   explicit FrameSet(u64 frames) : frames_(frames), words_((frames + 63) / 64) {}
   u64 frames() const { return frames_; }
   void set(u64 frame) { words_[frame / 64].fetch_or(u64{1} << (frame % 64), std::memory_order_seq_cst); }
-  bool test(u64 frame) const { return words_[frame / 64].load(std::memory_order_acquire) >> (frame % 64) & 1; }
+  bool test(u64 frame) const {
+    return words_[frame / 64].load(std::memory_order_acquire) >> (frame % 64) & 1;
+  }
   void set_all();
   void clear_all();
   u64 count() const;
@@ -62,7 +64,8 @@ class Memory {
 
   /// Copies out; false (and nothing copied) when any byte lies outside.
   bool read(u64 ra, std::span<u8> out) const;
-  /// Copies in, marks frames dirty and tells the code watcher; false (nothing written) when any byte is outside.
+  /// Copies in, marks frames dirty and tells the code watcher; false (nothing written) when any byte is
+  /// outside.
   bool write(u64 ra, std::span<const u8> data);
   bool fill(u64 ra, u8 value, u64 length);
   template <std::unsigned_integral T>
@@ -77,7 +80,8 @@ class Memory {
     store_be<T>(bytes, value);
     return write(ra, bytes);
   }
-  /// For a writer that used host(): marks the range dirty and tells the code watcher. Call it after the write.
+  /// For a writer that used host(): marks the range dirty and tells the code watcher. Call it after the
+  /// write.
   void written(u64 ra, u64 length);
 
   // -- migration: frames written. The order is always: write, then mark.

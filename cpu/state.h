@@ -9,14 +9,15 @@
 namespace baton::cpu {
 
 class Thread;
+struct FetchEntry;
 struct Op;
 
 /// MSR bits (POWER6-ISA 2.1).
 namespace msr {
 inline constexpr u64 SF = ibm_bit(0), HV = ibm_bit(3), VEC = ibm_bit(38), EE = ibm_bit(48), PR = ibm_bit(49),
-                     FP = ibm_bit(50), ME = ibm_bit(51), FE0 = ibm_bit(52), SE = ibm_bit(53), BE = ibm_bit(54),
-                     FE1 = ibm_bit(55), IR = ibm_bit(58), DR = ibm_bit(59), PMM = ibm_bit(61), RI = ibm_bit(62),
-                     LE = ibm_bit(63);
+                     FP = ibm_bit(50), ME = ibm_bit(51), FE0 = ibm_bit(52), SE = ibm_bit(53),
+                     BE = ibm_bit(54), FE1 = ibm_bit(55), IR = ibm_bit(58), DR = ibm_bit(59),
+                     PMM = ibm_bit(61), RI = ibm_bit(62), LE = ibm_bit(63);
 }
 
 /// Interrupt vectors as offsets from logical real address 0 (POWER6-ISA 6).
@@ -61,7 +62,8 @@ enum class Flow : u32 {
 /// Why an engine returned to Thread::run.
 enum class Stop : u32 {
   kNone,
-  kInterrupt,  ///< State::fault is to be delivered; SRR0 is the current instruction (or nia if fault.at_next).
+  kInterrupt,  ///< State::fault is to be delivered; SRR0 is the current instruction (or nia if
+               ///< fault.at_next).
   kHypercall,  ///< `sc 1`; nia is the instruction after it.
   kResync,     ///< Translation or MSR changed: look everything up again at nia.
   kPending,    ///< State::pending is not zero; nia is the next instruction.
@@ -74,13 +76,19 @@ struct Fault {
   bool at_next = false;  ///< SRR0 = nia (system call, trace) rather than the address of the instruction.
 };
 
-/// Reasons in State::pending; any of them takes the engine to Thread::run at the next taken branch.
+/// State::lines: interrupt conditions, whether enabled or not.
+namespace line {
+inline constexpr u32 kExternal = 1,  ///< XICS presents an interrupt.
+    kDecrementer = 2,                ///< DEC has its sign bit set.
+    kSystemReset = 4, kPerformanceMonitor = 8;
+}
+
+/// State::pending: any of these takes the engine to Thread::run at the next taken branch.
 namespace pending {
-inline constexpr u32 kExternal = 1,   ///< The external interrupt line is up (XICS).
-    kDecrementer = 2,                 ///< DEC has its sign bit set.
-    kKick = 4,                        ///< Somebody wants the thread out of guest code (safepoint, stop).
-    kSystemReset = 8, kPerformanceMonitor = 16,
-    kStep = 32;                       ///< The thread runs one instruction at a time.
+inline constexpr u32 kLines = 1,  ///< A line came up: look whether it is enabled.
+    kKick = 2,                    ///< run() is to return kKicked.
+    kSafepoint = 4,               ///< Somebody waits for the thread to pass a safepoint (cpu::Domain).
+    kStep = 8;                    ///< The thread runs one instruction at a time.
 }
 
 /// SLB entry in the formats of `slbmte` (POWER6-ISA 7.2).
@@ -113,11 +121,13 @@ struct State {
   u8 xer_so = 0, xer_ov = 0, xer_ca = 0, xer_count = 0;
   TlbEntry* dtlb = nullptr;  ///< Array of kTlbEntries for the current MSR[DR], MSR[PR].
   // -- engine bookkeeping; see cpu/engine/interpreter.cpp
-  u64 page_ea = 0;            ///< EA of the page that is being executed.
-  Op* page_ops = nullptr;     ///< Predecoded instructions of that page.
+  u64 page_ea = 0;         ///< EA of the page that is being executed.
+  Op* page_ops = nullptr;  ///< Predecoded instructions of that page.
   const Op* run_start = nullptr;
-  u64 instructions = 0;       ///< Completed before run_start.
+  u64 instructions = 0;  ///< Completed before run_start.
   std::atomic<u32> pending{0};
+  std::atomic<u32> lines{0};
+  FetchEntry* itlb = nullptr;  ///< Array of kFetchEntries for the current MSR[IR], MSR[PR].
   Stop stop = Stop::kNone;
   Fault fault;
   Thread* thread = nullptr;

@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "cpu/domain.h"
+#include "cpu/engine/interpreter.h"
 #include "cpu/state.h"
 
 namespace baton::cpu {
@@ -25,18 +26,18 @@ enum class Access { kLoad, kStore, kFetch };
 /// What a translation gives, or the interrupt that it raises instead.
 struct Translated {
   bool ok = false;
-  u64 ra = 0;            ///< Logical real address.
+  u64 ra = 0;  ///< Logical real address.
   bool inhibited = false;
-  u8 page_shift = 12;    ///< Size of the page that was found.
+  u8 page_shift = 12;  ///< Size of the page that was found.
   u32 ptex = kRealPtex;
+  bool may_read = true;
   bool may_write = false;  ///< Access rights allow stores (C may still be clear).
   bool changed = false;    ///< C is set (always true in real mode).
   Vector vector = Vector::kNone;
-  u32 cause = 0;  ///< DSISR or SRR1 bits.
+  u32 cause = 0;   ///< DSISR or SRR1 bits.
+  u64 update = 0;  ///< R and C bits that the access has to set in the entry.
+  Hpte entry;
 };
-
-/// A page of predecoded instructions; see cpu/engine/interpreter.h.
-struct OpPage;
 
 class Thread {
  public:
@@ -56,21 +57,19 @@ class Thread {
 
   /// State at power-on or start-cpu: real mode, entry at `nia` with r3, everything else zero, SLB empty.
   void reset(u64 nia, u64 r3, bool sf);
-  /// Call after the state was changed from outside run() (MSR, SLB, a restored snapshot): drops what is cached.
+  /// Call after the state was changed from outside run() (MSR, SLB, a restored snapshot): drops what is
+  /// cached.
   void state_changed();
   /// Instructions completed since reset; exact when outside run().
   u64 instructions() const { return state_.instructions; }
 
   // -- from any host thread
-  void set_external(bool up);       ///< The external interrupt line of this thread (XICS).
-  void decrementer_expired();       ///< DecrementerAlarm's answer.
-  void kick();                      ///< Makes run() return kKicked soon; sticky until it does.
-  void system_reset();              ///< Pends a 0x100 interrupt.
+  void set_external(bool up);  ///< The external interrupt line of this thread (XICS).
+  void decrementer_expired();  ///< DecrementerAlarm's answer.
+  void kick();                 ///< Makes run() return kKicked soon; sticky until it does.
+  void system_reset();         ///< Pends a 0x100 interrupt.
   /// True if an enabled interrupt would be taken now with MSR[EE]=1 (H_CEDE's test).
-  bool interrupt_pending() const {
-    return state_.pending.load(std::memory_order_seq_cst) &
-           (pending::kExternal | pending::kDecrementer | pending::kSystemReset | pending::kPerformanceMonitor);
-  }
+  bool interrupt_pending() const { return state_.lines.load(std::memory_order_seq_cst) != 0; }
 
   /// Enters the interrupt: SRR0/SRR1/MSR/NIA. Used by run(), and by H_CEDE with nia already past the sc.
   void deliver(Vector vector, u64 srr0, u64 srr1_cause);
@@ -89,6 +88,7 @@ class Thread {
   // -- MMU
   /// Translates without side effects on R and C (hcalls, debugger).
   Translated translate(u64 ea, Access access) const;
+  const SlbEntry* slb_find(u64 ea) const;  ///< nullptr: SLB miss.
   void slbmte(u64 rs, u64 rb);
   void slbie(u64 rb);
   void slbia();
@@ -107,30 +107,37 @@ class Thread {
   void enter_guest();
   void leave_guest();
 
-  // Used by the engine.
-  bool fetch_page(u64 ea);  ///< Makes page_ea/page_ops current for ea; false with a fault.
+  // -- used by the engine
+  /// Makes page_ea and page_ops current for `ea`; false with a fault recorded.
+  bool fetch_page(u64 ea);
+  /// Decodes the instructions from `op` of the current page on. Passes a safepoint.
+  void decode(const Op* op);
+  /// After a change of MSR: the translation mode and address width.
+  void update_mode();
 
  private:
   friend class Domain;
-  struct FetchEntry {
-    std::atomic<u64> tag{TlbEntry::kNoTag};
-    OpPage* page = nullptr;
-    u32 ptex = 0;
-  };
-  static constexpr u64 kFetchEntries = 256;
   static constexpr unsigned kModes = 3;  ///< real, supervisor, problem state
 
-  void update_mode();
   bool take_pending();
   OpPage* op_page(u64 frame);
-  template <class Match>
-  void clear_entries(Match&& match);
+  OpPage* known_op_page(u64 frame);  ///< nullptr if there is none; code lock held.
+  bool record(u64 ea, Access access, const Translated& t);
+  u8* access_uncached(u64 ea, Access access, u64* ra);
+  /// Clears entries of the translated modes that lie in the segment of an SLB entry.
+  void forget_segment(const SlbEntry& entry);
+  // Domain's side of the protocol; each takes tlb_lock.
+  void forget_ptex(u32 ptex, u64 first_page, u64 pages);
+  void forget_write_tags();
+  void forget_write_tags_of(u32 frame);
 
   Domain& domain_;
   DecrementerAlarm* alarm_;
   State state_;
   std::unique_ptr<std::array<std::array<TlbEntry, kTlbEntries>, kModes>> dtlb_;
   std::unique_ptr<std::array<std::array<FetchEntry, kFetchEntries>, kModes>> itlb_;
+  /// Bound on op_pages_: 64 MB a thread.
+  static constexpr u64 kMaxOpPages = 4096;
   std::unordered_map<u64, std::unique_ptr<OpPage>> op_pages_;  ///< By frame; guarded by the code lock.
   u64 purr_base_ = 0, purr_since_ = 0;
   bool dispatched_ = false;

@@ -10,14 +10,16 @@ namespace baton::cpu {
 bool load_slow(State& s, u64 ea, u64 size, void* host_order_out);
 bool store_slow(State& s, u64 ea, u64 size, const void* host_order_in);
 
-/// Loads a big-endian T (8, 16, 32 or 64 bits, any alignment) from `ea`, which must already be under s.ea_mask.
-/// On false an interrupt is recorded and the instruction must return Flow::kStop without further effect.
+/// Loads a big-endian T (8, 16, 32 or 64 bits, any alignment) from `ea`, which must already be under
+/// s.ea_mask. On false an interrupt is recorded and the instruction must return Flow::kStop without further
+/// effect.
 template <std::unsigned_integral T>
-[[nodiscard]] inline bool load(State& s, u64 ea, T& out) {
+[[nodiscard, clang::no_sanitize("alignment")]] inline bool load(State& s, u64 ea, T& out) {
   const u64 page = ea >> 12;
   const TlbEntry& entry = s.dtlb[page & (kTlbEntries - 1)];
   if (__builtin_expect(entry.read_tag.load(std::memory_order_relaxed) == page &&
-                           (sizeof(T) == 1 || (ea & 0xFFF) <= 0x1000 - sizeof(T)), 1)) {
+                           (sizeof(T) == 1 || (ea & 0xFFF) <= 0x1000 - sizeof(T)),
+                       1)) {
     out = byteswap(__atomic_load_n(reinterpret_cast<const T*>(ea + entry.addend), __ATOMIC_RELAXED));
     return true;
   }
@@ -26,11 +28,12 @@ template <std::unsigned_integral T>
 
 /// Stores a big-endian T to `ea` (under s.ea_mask). On false as for load().
 template <std::unsigned_integral T>
-[[nodiscard]] inline bool store(State& s, u64 ea, T value) {
+[[nodiscard, clang::no_sanitize("alignment")]] inline bool store(State& s, u64 ea, T value) {
   const u64 page = ea >> 12;
   const TlbEntry& entry = s.dtlb[page & (kTlbEntries - 1)];
   if (__builtin_expect(entry.write_tag.load(std::memory_order_relaxed) == page &&
-                           (sizeof(T) == 1 || (ea & 0xFFF) <= 0x1000 - sizeof(T)), 1)) {
+                           (sizeof(T) == 1 || (ea & 0xFFF) <= 0x1000 - sizeof(T)),
+                       1)) {
     __atomic_store_n(reinterpret_cast<T*>(ea + entry.addend), byteswap(value), __ATOMIC_RELAXED);
     return true;
   }
@@ -45,7 +48,8 @@ template <std::unsigned_integral T>
 /// lwarx / ldarx: loads and sets the reservation. `ea` aligned to T.
 template <std::unsigned_integral T>
 [[nodiscard]] bool load_reserve(State& s, u64 ea, T& out);
-/// stwcx. / stdcx.: translates as a store, then stores if the reservation holds; `stored` says whether it did.
+/// stwcx. / stdcx.: translates as a store, then stores if the reservation holds; `stored` says whether it
+/// did.
 template <std::unsigned_integral T>
 [[nodiscard]] bool store_conditional(State& s, u64 ea, T value, bool& stored);
 /// lq / stq: 16 bytes, aligned, as one atomic access.

@@ -17,8 +17,9 @@ namespace pte {
 inline constexpr u64 kValid = 0x1, kSecondary = 0x2, kLarge = 0x4, kBolted = 0x10, kHypervisorLock = 0x60,
                      kAvpn = 0x3FFFFFFFFFFFFF80, kSizeMask = 0xC000000000000000, kAvpnCompare = ~u64{0x7F};
 inline constexpr u64 kPp0 = 0x8000000000000000, kKeyHigh = 0x3000000000000000, kRpn = 0x0FFFFFFFFFFFF000,
-                     kKeyLow = 0x0E00, kReferenced = 0x100, kChanged = 0x80, kWimg = 0x78, kWriteThrough = 0x40,
-                     kInhibited = 0x20, kCoherent = 0x10, kGuarded = 0x08, kNoExecute = 0x04, kPp = 0x03;
+                     kKeyLow = 0x0E00, kReferenced = 0x100, kChanged = 0x80, kWimg = 0x78,
+                     kWriteThrough = 0x40, kInhibited = 0x20, kCoherent = 0x10, kGuarded = 0x08,
+                     kNoExecute = 0x04, kPp = 0x03;
 }  // namespace pte
 
 /// A pair of doublewords in host order.
@@ -35,8 +36,8 @@ struct PageSize {
   u8 pte_lp;        ///< Code in the low RPN bits when L=1; unused for 4 KB pages.
 };
 /// The sizes that POWER6 has (without 16 GB pages): 4K, 64K in 4K segments, 64K, 16M.
-inline constexpr std::array<PageSize, 4> kPageSizes{{
-    {12, 12, 0x000, 0}, {12, 16, 0x000, 7}, {16, 16, 0x110, 1}, {24, 24, 0x100, 0}}};
+inline constexpr std::array<PageSize, 4> kPageSizes{
+    {{12, 12, 0x000, 0}, {12, 16, 0x000, 7}, {16, 16, 0x110, 1}, {24, 24, 0x100, 0}}};
 
 /// The table itself. Entries are kept in host order as atomics: hcalls edit them under the partition's
 /// page-table lock, hardware threads search and set R and C without it.
@@ -60,7 +61,8 @@ class HashPageTable {
     Hpte entry;
     u8 actual_shift;
   };
-  /// Searches primary then secondary group for the page of `ea` in the segment of SLB entry doubleword `slb_vsid`.
+  /// Searches primary then secondary group for the page of `ea` in the segment of SLB entry doubleword
+  /// `slb_vsid`.
   std::optional<Found> search(u64 ea, u64 slb_vsid) const;
 
   /// The page size that PTE (v, r) has in a segment of base size `base_shift`; nullptr if it has none.

@@ -6,22 +6,27 @@
 //   template <class O> void add(State& s, O o);    cannot fault, falls through
 //   template <class O> Flow lwz(State& s, O o);    may fault, branch or stop
 //
-// `O` gives the operands. The interpreter's O reads the predecoded Op; a stencil's O yields relocation holes; the
-// bitcode's O yields arguments that LLVM makes constant. A semantic function must therefore use nothing of an
-// instruction but O's accessors, keep no static data, and call only inline functions or the declared cold paths.
+// `O` gives the operands. The interpreter's O reads the predecoded Op; a stencil's O yields relocation holes;
+// the bitcode's O yields arguments that LLVM makes constant. A semantic function must therefore use nothing
+// of an instruction but O's accessors, keep no static data, and call only inline functions or the declared
+// cold paths.
 //
 // Accessors (register numbers and immediates as unsigned unless said):
 //   o.a() o.b() o.c() o.d()   the fields in instruction bits 6:10, 11:15, 16:20, 21:25. Where the table says
 //                             "RA|0", b() is 32 for register 0, and State::gpr[32] is always zero.
-//   o.imm()                   i64: SI, UI, SI<<16, DS/DQ displacement, branch displacement, SPR number (unsplit),
-//                             rotate mask in the low word, FXM, shift count of MD/XS forms, as the row's form says.
+//   o.imm()                   i64: SI, UI, SI<<16, DS/DQ displacement, branch displacement, SPR number
+//   (unsplit),
+//                             rotate mask in the low word, FXM, shift count of MD/XS forms, as the row's form
+//                             says.
 //   o.cia(s)                  address of the instruction.
 #pragma once
 
 #include "cpu/mmu/access.h"
 #include "cpu/state.h"
 
-#define BATON_SEMANTICS template <class O> [[gnu::always_inline]] inline
+#define BATON_SEMANTICS \
+  template <class O>    \
+  [[gnu::always_inline]] inline
 
 namespace baton::cpu::sem {
 

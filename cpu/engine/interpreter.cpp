@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpu/engine/interpreter.h"
+
+#include <type_traits>
+
+#include "cpu/isa/isa.h"
+#include "cpu/semantics/branch.h"
+#include "cpu/semantics/cache_sync.h"
+#include "cpu/semantics/condition.h"
+#include "cpu/semantics/fixed_point.h"
+#include "cpu/semantics/floating_point.h"
+#include "cpu/semantics/load_store.h"
+#include "cpu/semantics/logical.h"
+#include "cpu/semantics/rotate.h"
+#include "cpu/semantics/system.h"
+#include "cpu/thread.h"
+
+#define HANDLER [[clang::preserve_none]] void
+#define GO_ON(s, op) [[clang::musttail]] return (op)->fn.load(std::memory_order_relaxed)((s), (op))
+
+namespace baton::cpu {
+namespace {
+
+using O = InterpreterOperands;
+
+/// Instructions of the current run that are complete, `extra` counting the one at `op` in.
+[[gnu::always_inline]] inline void count(State& s, const Op* op, u64 extra) {
+  s.instructions += static_cast<u64>(op - s.run_start) + extra;
+}
+
+/// Ends a run at a taken branch whose target is s.nia.
+[[gnu::always_inline]] inline const Op* take_branch(State& s, const Op* op) {
+  count(s, op, 1);
+  const u64 nia = s.nia;
+  if (__builtin_expect(s.pending.load(std::memory_order_relaxed) != 0, 0)) {
+    s.cia = O{op}.cia(s);
+    s.stop = Stop::kPending;
+    return nullptr;
+  }
+  if ((nia ^ s.page_ea) >= kFrameSize) {
+    const FetchEntry& entry = s.itlb[nia >> 12 & (kFetchEntries - 1)];
+    if (__builtin_expect(entry.tag.load(std::memory_order_relaxed) != nia >> 12, 0)) {
+      s.stop = Stop::kPending;
+      return nullptr;
+    }
+    s.page_ea = nia & ~(kFrameSize - 1);
+    s.page_ops = entry.page->ops.data();
+  }
+  return s.run_start = s.page_ops + (nia >> 2 & (kOpsPerPage - 1));
+}
+
+[[gnu::cold, gnu::noinline]] void stop_at(State& s, const Op* op) {
+  s.cia = O{op}.cia(s);
+  count(s, op, s.stop != Stop::kInterrupt || s.fault.at_next);
+}
+
+template <auto kSemantics>
+HANDLER execute(State& s, const Op* op) {
+  if constexpr (std::is_void_v<decltype(kSemantics(s, O{op}))>) {
+    kSemantics(s, O{op});
+  } else {
+    const Flow flow = kSemantics(s, O{op});
+    if (flow == Flow::kBranch) {
+      const Op* target = take_branch(s, op);
+      if (!target) return;
+      GO_ON(s, target);
+    }
+    if (__builtin_expect(flow == Flow::kStop, 0)) return stop_at(s, op);
+  }
+  GO_ON(s, op + 1);
+}
+
+HANDLER execute_illegal(State& s, const Op* op) {
+  sem::illegal(s);
+  stop_at(s, op);
+}
+
+/// First execution since the bytes were written.
+HANDLER decode_op(State& s, const Op* op) {
+  count(s, op, 0);
+  s.nia = O{op}.cia(s);
+  s.stop = Stop::kResync;
+  s.thread->decode(op);
+}
+
+/// Runs off the end of the page.
+HANDLER page_end(State& s, const Op* op) {
+  s.nia = (s.page_ea + kFrameSize) & s.ea_mask;
+  count(s, op, 0);
+  s.stop = Stop::kPending;
+  if (s.pending.load(std::memory_order_relaxed) != 0) return;
+  const FetchEntry& entry = s.itlb[s.nia >> 12 & (kFetchEntries - 1)];
+  if (entry.tag.load(std::memory_order_relaxed) != s.nia >> 12) return;
+  s.page_ea = s.nia;
+  s.page_ops = entry.page->ops.data();
+  s.run_start = s.page_ops;
+  GO_ON(s, s.run_start);
+}
+
+/// Put behind an instruction that is to be executed alone.
+HANDLER stop_here(State& s, const Op* op) {
+  count(s, op, 0);
+  s.nia = O{op}.cia(s) & s.ea_mask;
+  s.cia = s.nia - 4;
+  s.stop = Stop::kPending;
+}
+
+template <auto kSemantics>
+HANDLER execute_privileged(State& s, const Op* op) {
+  if (sem::problem_state(s)) {
+    sem::privileged(s);
+    return stop_at(s, op);
+  }
+  [[clang::musttail]] return execute<kSemantics>(s, op);
+}
+
+/// Resources of the hypervisor: a partition may not, in any state.
+HANDLER execute_hypervisor(State& s, const Op* op) {
+  sem::privileged(s);
+  stop_at(s, op);
+}
+
+struct NotThere {};
+#define NONE (NotThere{})
+template <isa::Privilege kPrivilege, auto kSemantics>
+constexpr Handler handler_for() {
+  if constexpr (kPrivilege == isa::Privilege::Hypervisor)
+    return &execute_hypervisor;
+  else if constexpr (std::is_same_v<std::remove_const_t<decltype(kSemantics)>, NotThere>)
+    return &execute_illegal;
+  else if constexpr (kPrivilege == isa::Privilege::Privileged)
+    return &execute_privileged<kSemantics>;
+  else
+    return &execute<kSemantics>;
+}
+
+constexpr Handler kHandlers[] = {
+#define INSN(id, mnemonic, form, mask, value, operands, imm, privilege, facility, semantics) \
+  handler_for<isa::Privilege::privilege, semantics>(),
+#include "cpu/isa/instructions.def"
+};
+#undef NONE
+
+}  // namespace
+
+OpPage::OpPage(u64 of_frame) : frame(of_frame) {
+  forget_all();
+  ops[kOpsPerPage].fn.store(page_end, std::memory_order_relaxed);
+}
+
+void OpPage::forget(u64 offset, u64 length) {
+  for (u64 i = offset / 4; i * 4 < offset + length; i++)
+    ops[i].fn.store(decode_op, std::memory_order_relaxed);
+}
+
+void Thread::decode(const Op* at) {
+  // How far to decode at a time: about a run of code between branches.
+  constexpr u64 kBatch = 16;
+  State& s = state_;
+  OpPage& page = *reinterpret_cast<OpPage*>(s.page_ops);
+  const u64 first = static_cast<u64>(at - s.page_ops);
+  leave_guest();
+  {
+    std::lock_guard lock(domain_.code_lock());
+    if (!page.live) {
+      page.live = true;
+      page.stores = 0;
+      domain_.frame_gets_code(page.frame);
+    }
+    const u8* bytes = domain_.memory().host(page.frame << kFrameShift);
+    for (u64 i = first; i < std::min(first + kBatch, kOpsPerPage); i++) {
+      Op& op = page.ops[i];
+      if (i != first && op.fn.load(std::memory_order_relaxed) != decode_op) break;
+      const u32 word =
+          byteswap(__atomic_load_n(reinterpret_cast<const u32*>(bytes + i * 4), __ATOMIC_RELAXED));
+      Handler fn = execute_illegal;
+      if (const isa::Row* row = isa::decode(word)) {
+        const isa::Operands operands = isa::operands(*row, word);
+        op.a = operands.a;
+        op.b = operands.b;
+        op.c = operands.c;
+        op.d = operands.d;
+        op.imm = operands.imm;
+        fn = kHandlers[static_cast<u64>(row->id)];
+      }
+      op.fn.store(fn, std::memory_order_relaxed);
+    }
+  }
+  enter_guest();
+}
+
+void interpret(State& s) {
+  const Op* op = s.run_start = s.page_ops + (s.nia >> 2 & (kOpsPerPage - 1));
+  op->fn.load(std::memory_order_relaxed)(s, op);
+}
+
+void interpret_one(State& s) {
+  const u64 index = s.nia >> 2 & (kOpsPerPage - 1);
+  Op* op = s.page_ops + index;
+  s.run_start = op;
+  if (op->fn.load(std::memory_order_relaxed) == decode_op) {
+    decode_op(s, op);
+    return;
+  }
+  Op& following = op[1];
+  s.pending.fetch_or(pending::kStep);
+  following.fn.store(stop_here, std::memory_order_relaxed);
+  op->fn.load(std::memory_order_relaxed)(s, op);
+  following.fn.store(index + 1 == kOpsPerPage ? page_end : decode_op, std::memory_order_relaxed);
+}
+
+}  // namespace baton::cpu

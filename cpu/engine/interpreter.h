@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reference engine: threaded code over pages of predecoded instructions.
+//
+// Each 4 KB frame that a thread executes has an OpPage: one Op an instruction, each with the function that
+// executes it and tail-calls the next. Ops start as "decode me" and return to that when their bytes are
+// written. Instruction counts are kept by difference at taken branches and exits, so that straight-line code
+// pays nothing and the count is still exact.
+#pragma once
+
+#include <array>
+#include <atomic>
+
+#include "cpu/state.h"
+
+namespace baton::cpu {
+
+struct Op;
+using Handler = void(__attribute__((preserve_none)) *)(State&, const Op*);
+
+/// One predecoded instruction. `fn` may be reset by another thread; the operands are the owner's.
+struct Op {
+  std::atomic<Handler> fn;
+  u8 a, b, c, d;
+  i32 imm;
+};
+static_assert(sizeof(Op) == 16);
+
+inline constexpr u64 kOpsPerPage = 1024;
+
+struct OpPage {
+  std::array<Op, kOpsPerPage + 1> ops;  ///< The last one goes on to the next page.
+  u64 frame = 0;
+  bool live = false;  ///< Some op is decoded: the frame is marked as holding code. Guarded by the code lock.
+  u32 stores = 0;     ///< Stores to the frame since it went live.
+
+  explicit OpPage(u64 frame);
+  /// Forgets ops whose bytes lie in [offset, offset+length) of the frame. Code lock held.
+  void forget(u64 offset, u64 length);
+  void forget_all() { forget(0, kOpsPerPage * 4); }
+};
+
+/// Instruction look-aside: page of EA to OpPage.
+struct FetchEntry {
+  std::atomic<u64> tag{TlbEntry::kNoTag};
+  OpPage* page = nullptr;
+  u32 ptex = 0;
+  u32 frame = 0;
+};
+inline constexpr u64 kFetchEntries = 256;
+
+/// Operands of a predecoded instruction in the form that semantics take (cpu/semantics/semantics.h).
+struct InterpreterOperands {
+  const Op* op;
+  u32 a() const { return op->a; }
+  u32 b() const { return op->b; }
+  u32 c() const { return op->c; }
+  u32 d() const { return op->d; }
+  i64 imm() const { return op->imm; }
+  u64 cia(const State& s) const { return s.page_ea + static_cast<u64>(op - s.page_ops) * 4; }
+};
+
+/// Runs from the op of s.nia (page_ea and page_ops current) until something stops it: s.stop says what.
+void interpret(State& s);
+/// The same for one instruction.
+void interpret_one(State& s);
+
+}  // namespace baton::cpu

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpu/memory.h"
+
+#include <sys/mman.h>
+
+#include <new>
+
+namespace baton::cpu {
+
+void FrameSet::set_all() {
+  for (u64 i = 0; i < words_.size(); i++) {
+    const u64 left = frames_ - i * 64;
+    words_[i].store(left >= 64 ? ~u64{0} : (u64{1} << left) - 1, std::memory_order_seq_cst);
+  }
+}
+
+void FrameSet::clear_all() {
+  for (auto& word : words_) word.store(0, std::memory_order_seq_cst);
+}
+
+u64 FrameSet::count() const {
+  u64 total = 0;
+  for (const auto& word : words_) total += std::popcount(word.load(std::memory_order_relaxed));
+  return total;
+}
+
+void FrameSet::harvest(std::vector<u64>& out) {
+  for (u64 i = 0; i < words_.size(); i++) {
+    if (words_[i].load(std::memory_order_relaxed) == 0) continue;
+    for (u64 bits = words_[i].exchange(0, std::memory_order_seq_cst); bits; bits &= bits - 1)
+      out.push_back(i * 64 + std::countr_zero(bits));
+  }
+}
+
+Memory::Memory(u64 size)
+    : size_(size & ~(kFrameSize - 1)),
+      dirty_(size_ >> kFrameShift),
+      code_(std::make_unique<std::atomic<bool>[]>(size_ >> kFrameShift)) {
+  void* at = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (at == MAP_FAILED) throw std::bad_alloc();
+  base_ = static_cast<u8*>(at);
+  madvise(base_, size_, MADV_HUGEPAGE);
+}
+
+Memory::~Memory() { munmap(base_, size_); }
+
+// Guest code may race with a device's transfer just as it may on a real machine. Aligned doublewords are
+// moved whole so that a race never shows half of one (VIO 1: CRQ headers, TCE entries).
+static void copy_racy(u8* to, const u8* from, u64 length) {
+  while (length && (reinterpret_cast<std::uintptr_t>(to) & 7 || reinterpret_cast<std::uintptr_t>(from) & 7)) {
+    if (length >= 8 && ((reinterpret_cast<std::uintptr_t>(to) ^ reinterpret_cast<std::uintptr_t>(from)) & 7))
+      break;
+    __atomic_store_n(to++, __atomic_load_n(from++, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+    length--;
+  }
+  if (!((reinterpret_cast<std::uintptr_t>(to) | reinterpret_cast<std::uintptr_t>(from)) & 7)) {
+    for (; length >= 8; length -= 8, to += 8, from += 8) {
+      const u64 value = __atomic_load_n(reinterpret_cast<const u64*>(from), __ATOMIC_RELAXED);
+      __atomic_store_n(reinterpret_cast<u64*>(to), value, __ATOMIC_RELAXED);
+    }
+  }
+  for (; length; length--)
+    __atomic_store_n(to++, __atomic_load_n(from++, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+}
+
+bool Memory::read(u64 ra, std::span<u8> out) const {
+  if (!contains(ra, out.size())) return false;
+  copy_racy(out.data(), base_ + ra, out.size());
+  return true;
+}
+
+bool Memory::write(u64 ra, std::span<const u8> data) {
+  if (!contains(ra, data.size())) return false;
+  copy_racy(base_ + ra, data.data(), data.size());
+  written(ra, data.size());
+  return true;
+}
+
+bool Memory::fill(u64 ra, u8 value, u64 length) {
+  if (!contains(ra, length)) return false;
+  std::memset(base_ + ra, value, length);
+  written(ra, length);
+  return true;
+}
+
+void Memory::written(u64 ra, u64 length) {
+  if (length == 0) return;
+  // Pairs with set_tracking() and set_holds_code(): either we see the flag, or they see the bytes.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  const u64 first = ra >> kFrameShift, last = (ra + length - 1) >> kFrameShift;
+  bool code = false;
+  const bool mark = tracking();
+  for (u64 frame = first; frame <= last; frame++) {
+    if (mark) dirty_.set(frame);
+    code |= holds_code(frame);
+  }
+  if (code && watcher_) watcher_->code_written(ra, length);
+}
+
+}  // namespace baton::cpu

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// System linkage, MSR, SPR, SLB and what belongs to the hypervisor (POWER6-ISA 2.1, 4.6, 4.14, 5).
+// Privilege is checked by the engine from the instruction table's row, before the semantics run.
+#pragma once
+
+#include <utility>
+
+#include "cpu/semantics/semantics.h"
+#include "cpu/spr.h"
+#include "cpu/thread.h"
+
+namespace baton::cpu::sem {
+
+/// Bits that rfid and mtmsrd take from their source. LE is not among them: true little-endian mode is not
+/// built.
+inline constexpr u64 kMsrWritable = msr::SF | msr::VEC | msr::EE | msr::PR | msr::FP | msr::FE0 | msr::SE |
+                                    msr::BE | msr::FE1 | msr::IR | msr::DR | msr::PMM | msr::RI;
+/// Problem state implies EE, IR and DR.
+constexpr u64 with_problem_state(u64 msr) { return msr & msr::PR ? msr | msr::EE | msr::IR | msr::DR : msr; }
+
+/// True if an interrupt that is waiting became possible.
+inline bool interruptible(const State& s) {
+  return (s.msr & msr::EE) && s.lines.load(std::memory_order_relaxed) != 0;
+}
+
+/// Ends an instruction after which pending interrupts must be looked at.
+BATON_SEMANTICS Flow next_interruptible(State& s, O o) {
+  if (__builtin_expect(!interruptible(s), 1)) return Flow::kNext;
+  s.nia = (o.cia(s) + 4) & s.ea_mask;
+  s.stop = Stop::kPending;
+  return Flow::kStop;
+}
+
+/// Ends an instruction that changed how everything after it is translated or executed.
+inline Flow resync(State& s, u64 nia) {
+  s.nia = nia;
+  s.stop = Stop::kResync;
+  return Flow::kStop;
+}
+
+/// Resources of the hypervisor; the row's privilege answers before this.
+BATON_SEMANTICS Flow hypervisor_only(State& s, O) { return privileged(s); }
+
+BATON_SEMANTICS Flow attn(State& s, O) { return illegal(s); }
+
+BATON_SEMANTICS Flow sc(State& s, O o) {
+  s.nia = (o.cia(s) + 4) & s.ea_mask;
+  if (o.imm() & 1) {
+    s.stop = Stop::kHypercall;
+    return Flow::kStop;
+  }
+  s.thread->deliver(Vector::kSystemCall, s.nia, 0);
+  return Flow::kBranch;
+}
+
+BATON_SEMANTICS Flow rfid(State& s, O) {
+  const u64 target = s.srr0 & ~u64{3};
+  s.msr = with_problem_state((s.msr & ~kMsrWritable) | (s.srr1 & kMsrWritable));
+  s.thread->update_mode();
+  s.nia = target & s.ea_mask;
+  if (interruptible(s) || (s.msr & (msr::SE | msr::BE))) return resync(s, s.nia);
+  return Flow::kBranch;
+}
+
+BATON_SEMANTICS void mfmsr(State& s, O o) { s.gpr[o.a()] = s.msr; }
+
+BATON_SEMANTICS Flow write_msr(State& s, O o, u64 value) {
+  const u64 old = s.msr, nia = o.cia(s) + 4;
+  s.msr = value;
+  constexpr u64 kMode = msr::SF | msr::PR | msr::IR | msr::DR | msr::SE | msr::BE;
+  if ((old ^ value) & kMode) {
+    s.thread->update_mode();
+    return resync(s, nia & s.ea_mask);
+  }
+  return next_interruptible(s, o);
+}
+
+BATON_SEMANTICS Flow mtmsrd(State& s, O o) {
+  const u64 rs = s.gpr[o.a()];
+  if (o.b() & 1) {
+    constexpr u64 kOnly = msr::EE | msr::RI;
+    s.msr = (s.msr & ~kOnly) | (rs & kOnly);
+    return next_interruptible(s, o);
+  }
+  return write_msr(s, o, with_problem_state((s.msr & ~kMsrWritable) | (rs & kMsrWritable)));
+}
+
+BATON_SEMANTICS Flow mtmsr(State& s, O o) {
+  if (o.b() & 1) return mtmsrd(s, o);
+  constexpr u64 kLow = kMsrWritable & 0xFFFFFFFF;
+  return write_msr(s, o, with_problem_state((s.msr & ~kLow) | (s.gpr[o.a()] & kLow)));
+}
+
+inline constexpr i64 kSprLr = 8, kSprCtr = 9;
+
+BATON_SEMANTICS Flow mfspr(State& s, O o) {
+  if (o.imm() == kSprLr) {
+    s.gpr[o.a()] = s.lr;
+  } else if (o.imm() == kSprCtr) {
+    s.gpr[o.a()] = s.ctr;
+  } else {
+    u64 value;
+    if (!read_spr(s, static_cast<u32>(o.imm()), value)) return Flow::kStop;
+    s.gpr[o.a()] = value;
+  }
+  return Flow::kNext;
+}
+
+BATON_SEMANTICS Flow mftb(State& s, O o) {
+  u64 value;
+  if (!read_spr(s, static_cast<u32>(o.imm()), value)) return Flow::kStop;
+  s.gpr[o.a()] = value;
+  return Flow::kNext;
+}
+
+BATON_SEMANTICS Flow mtspr(State& s, O o) {
+  if (o.imm() == kSprLr) {
+    s.lr = s.gpr[o.a()];
+  } else if (o.imm() == kSprCtr) {
+    s.ctr = s.gpr[o.a()];
+  } else {
+    if (!write_spr(s, static_cast<u32>(o.imm()), s.gpr[o.a()])) return Flow::kStop;
+    return next_interruptible(s, o);
+  }
+  return Flow::kNext;
+}
+
+// ---- SLB
+
+BATON_SEMANTICS void slbmte(State& s, O o) { s.thread->slbmte(s.gpr[o.a()], s.gpr[o.c()]); }
+BATON_SEMANTICS void slbie(State& s, O o) { s.thread->slbie(s.gpr[o.c()]); }
+BATON_SEMANTICS void slbia(State& s, O) { s.thread->slbia(); }
+
+inline constexpr u64 kSlbEntryValid = 0x08000000;
+
+BATON_SEMANTICS void slbmfee(State& s, O o) {
+  const SlbEntry& entry = s.slb[s.gpr[o.c()] & 63];
+  s.gpr[o.a()] = entry.esid & kSlbEntryValid ? entry.esid : 0;
+}
+BATON_SEMANTICS void slbmfev(State& s, O o) {
+  const SlbEntry& entry = s.slb[s.gpr[o.c()] & 63];
+  s.gpr[o.a()] = entry.esid & kSlbEntryValid ? entry.vsid : 0;
+}
+BATON_SEMANTICS void slbfee_rc(State& s, O o) {
+  const SlbEntry* entry = s.thread->slb_find(s.gpr[o.c()]);
+  s.gpr[o.a()] = entry ? entry->vsid : 0;
+  s.cr[0] = (entry ? 2 : 0) | s.xer_so;
+}
+
+/// The bridge to segment registers: SR n is the SLB entry n for ESID n.
+inline void write_segment_register(State& s, unsigned n, u64 rs) {
+  const u64 vsid = (rs & 0x07FFFFFF) << 12;
+  const u64 protection = (rs >> 30 & 1) << 11 | (rs >> 29 & 1) << 10 | (rs >> 28 & 1) << 9;
+  s.thread->slbmte(vsid | protection, u64{n} << 28 | kSlbEntryValid | n);
+}
+inline u64 read_segment_register(const State& s, unsigned n) {
+  const u64 rs = s.slb[n].vsid;
+  return (rs >> 12 & 0x07FFFFFF) | (rs >> 11 & 1) << 30 | (rs >> 10 & 1) << 29 | (rs >> 9 & 1) << 28;
+}
+BATON_SEMANTICS void mtsr(State& s, O o) { write_segment_register(s, o.b() & 15, s.gpr[o.a()]); }
+BATON_SEMANTICS void mtsrin(State& s, O o) {
+  write_segment_register(s, s.gpr[o.c()] >> 28 & 15, s.gpr[o.a()]);
+}
+BATON_SEMANTICS void mfsr(State& s, O o) { s.gpr[o.a()] = read_segment_register(s, o.b() & 15); }
+BATON_SEMANTICS void mfsrin(State& s, O o) {
+  s.gpr[o.a()] = read_segment_register(s, s.gpr[o.c()] >> 28 & 15);
+}
+
+// ---- TLB: the partition's own cached translations may go at any time; the rest is the hypervisor's.
+BATON_SEMANTICS Flow tlbiel(State& s, O o) {
+  s.thread->flush_translations();
+  return resync(s, (o.cia(s) + 4) & s.ea_mask);
+}
+
+// ---- quadwords
+
+BATON_SEMANTICS Flow lq(State& s, O o) {
+  const u64 at = ea(s, s.gpr[o.b()] + static_cast<u64>(o.imm()));
+  if (o.a() == o.b()) return illegal(s);
+  if (at & 15) return misaligned(s, at);
+  u64 high, low;
+  if (!load_quad(s, at, high, low)) return Flow::kStop;
+  s.gpr[o.a()] = high;
+  s.gpr[o.a() + 1] = low;
+  return Flow::kNext;
+}
+BATON_SEMANTICS Flow stq(State& s, O o) {
+  const u64 at = ea(s, s.gpr[o.b()] + static_cast<u64>(o.imm()));
+  if (at & 15) return misaligned(s, at);
+  return store_quad(s, at, s.gpr[o.a()], s.gpr[o.a() + 1]) ? Flow::kNext : Flow::kStop;
+}
+
+}  // namespace baton::cpu::sem

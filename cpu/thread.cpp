@@ -1,0 +1,491 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpu/thread.h"
+
+#include "cpu/isa/isa.h"
+
+namespace baton::cpu {
+namespace {
+
+constexpr u64 kSlbValid = 0x08000000;
+constexpr u64 kOneTerabyte = 0x4000000000000000;
+constexpr u64 kKs = 0x800, kKp = 0x400, kNoExecuteSegment = 0x200;
+/// MSR bits that an interrupt replaces by its cause in SRR1 (POWER6-ISA 6): bits 33-36 and 42-47.
+constexpr u64 kSrr1Cause = 0x783F0000;
+
+constexpr u64 segment_mask(const SlbEntry& entry) {
+  return entry.vsid & kOneTerabyte ? ~u64{0xFFFFFFFFFF} : ~u64{0x0FFFFFFF};
+}
+constexpr bool in_segment(const SlbEntry& entry, u64 ea) {
+  return (entry.esid & kSlbValid) && !((entry.esid ^ ea) & segment_mask(entry));
+}
+
+struct Rights {
+  bool read, write;
+};
+/// POWER6-ISA 7.5, table of step 4. `pp` = PP0 || PP.
+constexpr Rights rights(unsigned pp, bool key) {
+  switch (pp) {
+    case 0:
+      return {!key, !key};
+    case 1:
+      return {true, !key};
+    case 2:
+      return {true, true};
+    case 3:
+      return {true, false};
+    case 6:
+      return {!key, false};
+    default:
+      return {false, false};
+  }
+}
+
+}  // namespace
+
+Thread::Thread(Domain& domain, u32 pir, DecrementerAlarm* alarm)
+    : domain_(domain),
+      alarm_(alarm),
+      dtlb_(std::make_unique<std::array<std::array<TlbEntry, kTlbEntries>, kModes>>()),
+      itlb_(std::make_unique<std::array<std::array<FetchEntry, kFetchEntries>, kModes>>()) {
+  state_.thread = this;
+  state_.pir = pir;
+  domain_.add(this);
+  reset(0, 0, true);
+}
+
+Thread::~Thread() { domain_.remove(this); }
+
+void Thread::reset(u64 nia, u64 r3, bool sf) {
+  State& s = state_;
+  std::fill(std::begin(s.gpr), std::end(s.gpr), 0);
+  std::fill(std::begin(s.fpr), std::end(s.fpr), 0);
+  std::fill(std::begin(s.cr), std::end(s.cr), 0);
+  std::fill(std::begin(s.sprg), std::end(s.sprg), 0);
+  std::fill(std::begin(s.pmc), std::end(s.pmc), 0);
+  std::fill(std::begin(s.slb), std::end(s.slb), SlbEntry{});
+  s.xer_so = s.xer_ov = s.xer_ca = s.xer_count = 0;
+  s.lr = s.ctr = s.fpscr = s.srr0 = s.srr1 = s.dar = s.cfar = s.dscr = s.amr = 0;
+  s.dabr = s.dabrx = s.mmcr1 = s.mmcra = s.siar = s.sdar = 0;
+  s.dsisr = s.vrsave = 0;
+  s.mmcr0 = 0x80000000;
+  s.ppr = u64{4} << 50;
+  s.ctrl = 1;
+  s.reserved = false;
+  s.nia = nia;
+  s.gpr[3] = r3;
+  s.msr = msr::ME | (sf ? msr::SF : 0);
+  s.instructions = 0;
+  s.fault = {};
+  s.stop = Stop::kNone;
+  s.lines.store(0);
+  s.pending.store(0);
+  s.dec_deadline = ~u64{0} >> 1;
+  purr_base_ = 0;
+  dispatched_ = false;
+  state_changed();
+}
+
+void Thread::state_changed() {
+  flush_translations();
+  update_mode();
+  if (state_.lines.load()) state_.pending.fetch_or(pending::kLines);
+}
+
+void Thread::update_mode() {
+  State& s = state_;
+  const unsigned translated = s.msr & msr::PR ? 2 : 1;
+  s.dtlb = (*dtlb_)[s.msr & msr::DR ? translated : 0].data();
+  s.itlb = (*itlb_)[s.msr & msr::IR ? translated : 0].data();
+  s.ea_mask = s.msr & msr::SF ? ~u64{0} : 0xFFFFFFFF;
+  // No EA lies in this page, so the next branch looks its target up in the new mode.
+  s.page_ea = 1;
+  s.page_ops = nullptr;
+}
+
+void Thread::enter_guest() { run_sequence.fetch_add(1, std::memory_order_seq_cst); }
+void Thread::leave_guest() { run_sequence.fetch_add(1, std::memory_order_seq_cst); }
+
+Exit Thread::run(u64 max_instructions) {
+  State& s = state_;
+  const bool counted = max_instructions != ~u64{0};
+  const u64 end = counted ? s.instructions + max_instructions : 0;
+  for (;;) {
+    const u32 asked = s.pending.exchange(0, std::memory_order_seq_cst);
+    if (asked & pending::kKick) return Exit::kKicked;
+    take_pending();
+    if (counted && s.instructions >= end) return Exit::kBudget;
+    const u64 traced = s.msr & (msr::SE | msr::BE);
+    s.stop = Stop::kNone;
+    enter_guest();
+    if (!fetch_page(s.nia)) {
+      s.cia = s.nia;
+    } else if (counted || traced) {
+      interpret_one(s);
+    } else {
+      interpret(s);
+    }
+    leave_guest();
+    if (s.stop == Stop::kHypercall) return Exit::kHypercall;
+    if (s.stop == Stop::kInterrupt) {
+      deliver(s.fault.vector, s.fault.at_next ? s.nia : s.cia, s.fault.srr1);
+      s.fault = {};
+    } else if (traced & msr::SE && s.stop != Stop::kResync) {
+      deliver(Vector::kTrace, s.nia, 0);
+    } else if (traced & msr::BE && s.nia != s.cia + 4 && s.stop != Stop::kResync) {
+      deliver(Vector::kTrace, s.nia, 0);
+    }
+  }
+}
+
+bool Thread::take_pending() {
+  State& s = state_;
+  const u32 lines = s.lines.load(std::memory_order_seq_cst);
+  if (!lines) return false;
+  if (lines & line::kSystemReset) {
+    s.lines.fetch_and(~line::kSystemReset);
+    deliver(Vector::kSystemReset, s.nia, 0);
+    return true;
+  }
+  if (!(s.msr & msr::EE)) return false;
+  if (lines & line::kExternal) {
+    deliver(Vector::kExternal, s.nia, 0);
+  } else if (lines & line::kPerformanceMonitor) {
+    s.lines.fetch_and(~line::kPerformanceMonitor);
+    deliver(Vector::kPerformanceMonitor, s.nia, 0);
+  } else {
+    deliver(Vector::kDecrementer, s.nia, 0);
+  }
+  return true;
+}
+
+void Thread::deliver(Vector vector, u64 srr0, u64 srr1_cause) {
+  State& s = state_;
+  s.srr0 = srr0;
+  s.srr1 = (s.msr & ~kSrr1Cause) | srr1_cause;
+  s.msr = (s.msr & (msr::ME | msr::HV)) | msr::SF;
+  s.nia = static_cast<u64>(vector);
+  update_mode();
+}
+
+void Thread::set_external(bool up) {
+  if (up) {
+    state_.lines.fetch_or(line::kExternal, std::memory_order_seq_cst);
+    state_.pending.fetch_or(pending::kLines, std::memory_order_seq_cst);
+  } else {
+    state_.lines.fetch_and(~line::kExternal, std::memory_order_seq_cst);
+  }
+}
+
+void Thread::decrementer_expired() {
+  state_.lines.fetch_or(line::kDecrementer, std::memory_order_seq_cst);
+  state_.pending.fetch_or(pending::kLines, std::memory_order_seq_cst);
+}
+
+void Thread::kick() { state_.pending.fetch_or(pending::kKick, std::memory_order_seq_cst); }
+
+void Thread::system_reset() {
+  state_.lines.fetch_or(line::kSystemReset, std::memory_order_seq_cst);
+  state_.pending.fetch_or(pending::kLines, std::memory_order_seq_cst);
+}
+
+u32 Thread::dec() const { return static_cast<u32>(state_.dec_deadline - 1 - time_base()); }
+
+void Thread::set_dec(u32 value) {
+  State& s = state_;
+  s.dec_deadline = time_base() + static_cast<i64>(static_cast<i32>(value)) + 1;
+  if (value >> 31) {
+    decrementer_expired();
+  } else {
+    s.lines.fetch_and(~line::kDecrementer, std::memory_order_seq_cst);
+    if (alarm_) alarm_->arm(s.dec_deadline);
+  }
+}
+
+void Thread::dispatched() {
+  if (dispatched_) return;
+  purr_since_ = time_base();
+  dispatched_ = true;
+}
+
+void Thread::undispatched() {
+  if (!dispatched_) return;
+  purr_base_ += time_base() - purr_since_;
+  dispatched_ = false;
+}
+
+u64 Thread::purr() const { return purr_base_ + (dispatched_ ? time_base() - purr_since_ : 0); }
+
+void Thread::set_purr(u64 value) {
+  purr_base_ = value;
+  purr_since_ = time_base();
+}
+
+// ---- translation
+
+const SlbEntry* Thread::slb_find(u64 ea) const {
+  for (const SlbEntry& entry : state_.slb)
+    if (in_segment(entry, ea)) return &entry;
+  return nullptr;
+}
+
+Translated Thread::translate(u64 ea, Access access) const {
+  const State& s = state_;
+  Translated t;
+  const bool fetch = access == Access::kFetch;
+  const auto fail = [&](u32 cause) {
+    t.vector = fetch ? Vector::kInstructionStorage : Vector::kDataStorage;
+    t.cause = cause | (access == Access::kStore ? dsisr::kStore : 0);
+    return t;
+  };
+  if (!(s.msr & (fetch ? msr::IR : msr::DR))) {
+    t.ra = ea & 0x0FFFFFFFFFFFFFFF;
+    if (t.ra >= domain_.real_mode_limit || !domain_.memory().contains(t.ra & ~u64{0xFFF}, kFrameSize))
+      return fail(dsisr::kProtection);
+    t.ok = t.may_write = t.changed = true;
+    return t;
+  }
+  const SlbEntry* slb = slb_find(ea);
+  if (!slb) {
+    t.vector = fetch ? Vector::kInstructionSegment : Vector::kDataSegment;
+    return t;
+  }
+  if (fetch && (slb->vsid & kNoExecuteSegment)) return fail(dsisr::kNoExecute);
+  const auto found = domain_.hpt().search(ea, slb->vsid);
+  if (!found) return fail(dsisr::kNoTranslation);
+  const u64 r = found->entry.r;
+  if (fetch && (r & (pte::kNoExecute | pte::kGuarded))) return fail(dsisr::kNoExecute);
+  const bool key = slb->vsid & (s.msr & msr::PR ? kKp : kKs);
+  const Rights allowed = rights((r & pte::kPp0 ? 4 : 0) | (r & pte::kPp), key);
+  if (access == Access::kStore ? !allowed.write : !allowed.read) return fail(dsisr::kProtection);
+  u64 denied = 0;  // AMR pair of the page's key: 2 = stores, 1 = loads
+  if (!fetch) {
+    const unsigned storage_key = (r & pte::kKeyHigh) >> 57 | (r & pte::kKeyLow) >> 9;
+    denied = s.amr >> (62 - 2 * storage_key) & 3;
+    if (denied & (access == Access::kStore ? 2 : 1)) return fail(dsisr::kKey);
+  }
+  const u64 size_mask = (u64{1} << found->actual_shift) - 1;
+  t.ra = (r & pte::kRpn & ~size_mask) | (ea & size_mask);
+  if (!domain_.memory().contains(t.ra & ~u64{0xFFF}, kFrameSize)) return fail(dsisr::kNoTranslation);
+  t.ok = true;
+  t.inhibited = r & (pte::kInhibited | pte::kWriteThrough);
+  t.page_shift = found->actual_shift;
+  t.ptex = static_cast<u32>(found->ptex);
+  t.may_read = !(denied & 1);
+  t.may_write = allowed.write && !(denied & 2);
+  // R and C: the caller's use of the entry sets them (POWER6-ISA 7.5 step 6).
+  t.changed = r & pte::kChanged;
+  const u64 bits = pte::kReferenced | (access == Access::kStore ? pte::kChanged : 0);
+  t.update = (r & bits) != bits ? bits : 0;
+  t.entry = found->entry;
+  return t;
+}
+
+/// Records the interrupt of a failed translation.
+bool Thread::record(u64 ea, Access access, const Translated& t) {
+  State& s = state_;
+  s.stop = Stop::kInterrupt;
+  s.fault = {t.vector, access == Access::kFetch ? t.cause : 0, false};
+  if (access != Access::kFetch) {
+    s.dar = ea;
+    s.dsisr = t.cause;
+  }
+  return false;
+}
+
+u8* Thread::access_slow(u64 ea, u64 size, Access access, u64* ra) {
+  State& s = state_;
+  const bool store = access == Access::kStore;
+  std::lock_guard lock(tlb_lock);
+  Translated t = translate(ea, access);
+  if (!t.ok) {
+    record(ea, access, t);
+    return nullptr;
+  }
+  bool watched = false;
+  if (s.dabrx & 3 && s.dabr & 3) {
+    watched = ((s.dabr ^ ea) & ~u64{0xFFF}) == 0;
+    const bool mode = s.dabrx & (s.msr & msr::PR ? 1 : 2);
+    const bool kind = s.dabr & (store ? 2 : 1);
+    const bool translation = s.dabrx & 8 || ((s.dabr & 4) != 0) == ((s.msr & msr::DR) != 0);
+    const u64 watched_dword = s.dabr & ~u64{7};
+    if (mode && kind && translation && ea < watched_dword + 8 && ea + size > watched_dword) {
+      s.stop = Stop::kInterrupt;
+      s.fault = {Vector::kDataStorage, 0, false};
+      s.dar = ea;
+      s.dsisr = dsisr::kDabr | (store ? dsisr::kStore : 0);
+      return nullptr;
+    }
+  }
+  if (t.update && !domain_.hpt().set_bits(t.ptex, t.entry, t.update)) {
+    // The entry changed between search and update.
+    return access_uncached(ea, access, ra);
+  }
+  if (t.update & pte::kChanged) t.changed = true;
+  cpu::Memory& memory = domain_.memory();
+  const u64 frame = t.ra >> kFrameShift;
+  if (store && memory.tracking()) memory.dirty().set(frame);
+  *ra = t.ra;
+  if (!watched) {
+    const u64 page = ea >> 12;
+    TlbEntry& entry = s.dtlb[page & (kTlbEntries - 1)];
+    const bool writable = t.may_write && t.changed && !memory.holds_code(frame) &&
+                          (!memory.tracking() || memory.dirty().test(frame));
+    entry.read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+    entry.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+    entry.addend = reinterpret_cast<u64>(memory.host(frame << kFrameShift)) - (page << 12);
+    entry.ptex = t.ptex;
+    entry.frame = static_cast<u32>(frame);
+    if (t.may_read) entry.read_tag.store(page, std::memory_order_relaxed);
+    if (writable) entry.write_tag.store(page, std::memory_order_relaxed);
+  }
+  return memory.host(t.ra);
+}
+
+/// The access alone, without filling the TLB; tlb_lock held.
+u8* Thread::access_uncached(u64 ea, Access access, u64* ra) {
+  for (;;) {
+    Translated t = translate(ea, access);
+    if (!t.ok) {
+      record(ea, access, t);
+      return nullptr;
+    }
+    if (t.update && !domain_.hpt().set_bits(t.ptex, t.entry, t.update)) continue;
+    if (access == Access::kStore && domain_.memory().tracking())
+      domain_.memory().dirty().set(t.ra >> kFrameShift);
+    *ra = t.ra;
+    return domain_.memory().host(t.ra);
+  }
+}
+
+void Thread::slbmte(u64 rs, u64 rb) {
+  SlbEntry& entry = state_.slb[rb & 63];
+  forget_segment(entry);
+  entry.esid = rb & 0xFFFFFFFFF8000000;
+  entry.vsid = rs;
+}
+
+void Thread::slbie(u64 rb) {
+  SlbEntry probe{(rb & 0xFFFFFFFFF0000000) | kSlbValid, rb & 0x02000000 ? kOneTerabyte : 0};
+  for (SlbEntry& entry : state_.slb)
+    if (entry.esid & kSlbValid && ((entry.vsid ^ probe.vsid) & kOneTerabyte) == 0 &&
+        in_segment(entry, probe.esid))
+      entry.esid &= ~kSlbValid;
+  forget_segment(probe);
+}
+
+void Thread::slbia() {
+  for (unsigned i = 1; i < 64; i++) {
+    forget_segment(state_.slb[i]);
+    state_.slb[i].esid &= ~kSlbValid;
+  }
+}
+
+void Thread::forget_segment(const SlbEntry& entry) {
+  if (!(entry.esid & kSlbValid)) return;
+  const u64 mask = segment_mask(entry) >> 12, want = (entry.esid & segment_mask(entry)) >> 12;
+  std::lock_guard lock(tlb_lock);
+  for (unsigned mode = 1; mode < kModes; mode++) {
+    for (TlbEntry& e : (*dtlb_)[mode]) {
+      const u64 tag = e.read_tag.load(std::memory_order_relaxed);
+      const u64 wtag = e.write_tag.load(std::memory_order_relaxed);
+      if (tag != TlbEntry::kNoTag && (tag & mask) == want)
+        e.read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+      if (wtag != TlbEntry::kNoTag && (wtag & mask) == want)
+        e.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+    }
+    for (FetchEntry& e : (*itlb_)[mode]) {
+      const u64 tag = e.tag.load(std::memory_order_relaxed);
+      if (tag != TlbEntry::kNoTag && (tag & mask) == want)
+        e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+    }
+  }
+}
+
+void Thread::flush_translations() {
+  std::lock_guard lock(tlb_lock);
+  for (auto& mode : *dtlb_) {
+    for (TlbEntry& e : mode) {
+      e.read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+      e.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+    }
+  }
+  for (auto& mode : *itlb_)
+    for (FetchEntry& e : mode) e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+}
+
+void Thread::forget_ptex(u32 ptex, u64 first_page, u64 pages) {
+  std::lock_guard lock(tlb_lock);
+  pages = std::min(pages, kTlbEntries);
+  for (unsigned mode = 1; mode < kModes; mode++) {
+    for (u64 i = 0; i < pages; i++) {
+      TlbEntry& e = (*dtlb_)[mode][(first_page + i) & (kTlbEntries - 1)];
+      if (e.ptex != ptex) continue;
+      e.read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+      e.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+    }
+    for (u64 i = 0; i < std::min(pages, kFetchEntries); i++) {
+      FetchEntry& e = (*itlb_)[mode][(first_page + i) & (kFetchEntries - 1)];
+      if (e.ptex == ptex) e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+    }
+  }
+}
+
+void Thread::forget_write_tags() {
+  std::lock_guard lock(tlb_lock);
+  for (auto& mode : *dtlb_)
+    for (TlbEntry& e : mode) e.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+}
+
+void Thread::forget_write_tags_of(u32 frame) {
+  std::lock_guard lock(tlb_lock);
+  for (auto& mode : *dtlb_)
+    for (TlbEntry& e : mode)
+      if (e.frame == frame) e.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+}
+
+// ---- instruction fetch
+
+OpPage* Thread::known_op_page(u64 frame) {
+  const auto it = op_pages_.find(frame);
+  return it == op_pages_.end() ? nullptr : it->second.get();
+}
+
+OpPage* Thread::op_page(u64 frame) {
+  std::lock_guard lock(domain_.code_lock());
+  if (op_pages_.size() >= kMaxOpPages && !known_op_page(frame)) {
+    std::lock_guard tlb(tlb_lock);
+    for (auto& mode : *itlb_)
+      for (FetchEntry& e : mode) e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+    op_pages_.clear();
+    state_.page_ea = 1;
+    state_.page_ops = nullptr;
+  }
+  auto& slot = op_pages_[frame];
+  if (!slot) slot = std::make_unique<OpPage>(frame);
+  return slot.get();
+}
+
+bool Thread::fetch_page(u64 ea) {
+  State& s = state_;
+  const u64 page = ea >> 12;
+  FetchEntry* entry = &s.itlb[page & (kFetchEntries - 1)];
+  while (entry->tag.load(std::memory_order_relaxed) != page) {
+    const Translated probe = translate(ea, Access::kFetch);
+    if (!probe.ok) return record(ea, Access::kFetch, probe);
+    leave_guest();
+    OpPage* ops = op_page(probe.ra >> kFrameShift);
+    enter_guest();
+    std::lock_guard lock(tlb_lock);
+    const Translated t = translate(ea, Access::kFetch);
+    if (!t.ok || t.ra >> kFrameShift != ops->frame) continue;
+    if (t.update && !domain_.hpt().set_bits(t.ptex, t.entry, t.update)) continue;
+    entry->page = ops;
+    entry->ptex = t.ptex;
+    entry->tag.store(page, std::memory_order_relaxed);
+  }
+  s.page_ea = page << 12;
+  s.page_ops = entry->page->ops.data();
+  return true;
+}
+
+}  // namespace baton::cpu
