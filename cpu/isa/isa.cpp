@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpu/isa/isa.h"
+
+#include <capstone/capstone.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <vector>
+
+namespace baton::cpu::isa {
+namespace {
+
+constexpr bool has_ra_or_zero(std::string_view operands) {
+  return operands.find("GPR|0[11:15]") != std::string_view::npos;
+}
+
+constexpr Row kTable[] = {
+#define INSN(id, mnemonic, form, mask, value, operands, imm, privilege, facility, semantics) \
+  {Id::id,                                                                                   \
+   mnemonic,                                                                                 \
+   Form::form,                                                                               \
+   mask,                                                                                     \
+   value,                                                                                    \
+   operands,                                                                                 \
+   ImmKind::imm,                                                                             \
+   Privilege::privilege,                                                                     \
+   Facility::facility,                                                                       \
+   has_ra_or_zero(operands)},
+#include "cpu/isa/instructions.def"
+};
+static_assert(std::size(kTable) == kRows);
+
+// The primary opcode and the low 11 bits: all but a few rows (mtocrf, dcbzl, dstt...) differ there.
+constexpr u32 index_of(u32 word) { return word >> 26 << 11 | (word & 0x7FF); }
+constexpr u32 kIndexBits = 0xFC0007FF;
+
+struct Index {
+  // first[index_of(word)] is where the candidates begin in `pool`; nullptr ends each list.
+  std::array<u16, 1 << 17> first{};
+  std::vector<const Row*> pool{nullptr};
+
+  Index() {
+    std::vector<std::vector<const Row*>> lists(first.size());
+    for (const Row& row : kTable) {
+      const u32 fixed = index_of(row.mask & kIndexBits), free = ~fixed & 0x7FF;
+      const u32 at = index_of(row.value);
+      // Every subset of the free bits, the empty one last.
+      u32 subset = free;
+      while (true) {
+        lists[at | subset].push_back(&row);
+        if (subset == 0) break;
+        subset = (subset - 1) & free;
+      }
+    }
+    std::map<std::vector<const Row*>, u16> known;
+    known.try_emplace({}, u16{0});
+    for (std::size_t i = 0; i < lists.size(); i++) {
+      auto [it, fresh] = known.try_emplace(lists[i], static_cast<u16>(pool.size()));
+      if (fresh) {
+        pool.insert(pool.end(), lists[i].begin(), lists[i].end());
+        pool.push_back(nullptr);
+      }
+      first[i] = it->second;
+    }
+  }
+};
+
+const Index& index() {
+  static const auto built = std::make_unique<const Index>();
+  return *built;
+}
+
+// Invalid forms that POWER6-ISA 4.1 and 4.5 tell to treat as illegal. Found here, so that semantics need not
+// look.
+bool valid_form(Id id, u32 word) {
+  const u32 rt = field(word, 6, 10), ra = field(word, 11, 15);
+  switch (id) {
+    case Id::lbzu:
+    case Id::lbzux:
+    case Id::lhzu:
+    case Id::lhzux:
+    case Id::lhau:
+    case Id::lhaux:
+    case Id::lwzu:
+    case Id::lwzux:
+    case Id::lwaux:
+    case Id::ldu:
+    case Id::ldux:
+      return ra != 0 && ra != rt;
+    case Id::stbu:
+    case Id::stbux:
+    case Id::sthu:
+    case Id::sthux:
+    case Id::stwu:
+    case Id::stwux:
+    case Id::stdu:
+    case Id::stdux:
+    case Id::lfsu:
+    case Id::lfsux:
+    case Id::lfdu:
+    case Id::lfdux:
+    case Id::stfsu:
+    case Id::stfsux:
+    case Id::stfdu:
+    case Id::stfdux:
+      return ra != 0;
+    case Id::bcctr:
+    case Id::bcctrl:
+      return word & 0x00800000;
+    default:
+      return true;
+  }
+}
+
+std::string table_text(u64 ea, const Row& row, u32 word) {
+  std::string text = row.mnemonic;
+  const char* separator = " ";
+  std::string_view rest = row.operands;
+  while (!rest.empty()) {
+    const std::string_view item = rest.substr(0, rest.find(' '));
+    rest.remove_prefix(std::min(rest.size(), item.size() + 1));
+    const std::size_t bracket = item.find('[');
+    const std::string_view kind = item.substr(0, bracket);
+    unsigned first = 0, last = 0;
+    const int fields = std::sscanf(std::string(item.substr(bracket)).c_str(), "[%u:%u", &first, &last);
+    if (fields < 2) last = first;
+    const Operands o = operands(row, word);
+    i64 value = field(word, first, last);
+    std::string prefix;
+    if (kind == "GPR" || (kind == "GPR|0" && value != 0))
+      prefix = "r";
+    else if (kind == "FPR")
+      prefix = "f";
+    else if (kind == "VR")
+      prefix = "v";
+    else if (kind == "CRF")
+      prefix = "cr";
+    else if (kind == "SPR" || kind == "TBR" || kind.starts_with("disp") || item == "imm[16:31]" ||
+             item == "imm[16:29]" || item == "imm[16:27]")
+      value = o.imm;
+    if (row.form == Form::I || row.form == Form::B) {
+      if (kind.starts_with("disp") && !(word & 2)) value += static_cast<i64>(ea);
+    }
+    if ((kind == "FPR" || kind == "GPR") && (last == 9 || last == 14 || last == 19)) value <<= 1;
+    text += separator + prefix + std::to_string(value);
+    separator = ",";
+  }
+  return text;
+}
+
+/// Capstone's handle is not shareable between threads.
+class Capstone {
+ public:
+  Capstone() {
+    const auto mode = static_cast<cs_mode>(CS_MODE_64 | CS_MODE_BIG_ENDIAN);
+    if (cs_open(CS_ARCH_PPC, mode, &handle_) != CS_ERR_OK) handle_ = 0;
+  }
+  ~Capstone() {
+    if (handle_ != 0) cs_close(&handle_);
+  }
+  std::string text(u64 ea, u32 word) {
+    if (handle_ == 0) return {};
+    u8 bytes[4];
+    store_be(bytes, word);
+    cs_insn* instruction = nullptr;
+    if (cs_disasm(handle_, bytes, sizeof bytes, ea, 1, &instruction) == 0) return {};
+    std::string result = instruction->mnemonic;
+    if (*instruction->op_str) result = result + " " + instruction->op_str;
+    cs_free(instruction, 1);
+    return result;
+  }
+
+ private:
+  csh handle_ = 0;
+};
+
+}  // namespace
+
+std::span<const Row> table() { return kTable; }
+
+const Row* decode(u32 word) {
+  const Index& candidates = index();
+  for (const Row* const* at = &candidates.pool[candidates.first[index_of(word)]]; *at; at++)
+    if ((word & (*at)->mask) == (*at)->value) return valid_form((*at)->id, word) ? *at : nullptr;
+  return nullptr;
+}
+
+Operands operands(const Row& row, u32 word) {
+  Operands o;
+  o.a = static_cast<u8>(field(word, 6, 10));
+  o.b = static_cast<u8>(field(word, 11, 15));
+  o.c = static_cast<u8>(field(word, 16, 20));
+  o.d = static_cast<u8>(field(word, 21, 25));
+  if (row.ra_or_zero && o.b == 0) o.b = 32;
+  const auto compare = [&] {
+    o.d = word & 0x00200000 ? 0 : 32;
+    o.a >>= 2;
+  };
+  const auto condition = [&] {
+    o.c = o.b >> 2;
+    o.d = static_cast<u8>(8 >> (o.b & 3));
+  };
+  switch (row.imm) {
+    case ImmKind::None:
+      break;
+    case ImmKind::CmpSI:
+      compare();
+      [[fallthrough]];
+    case ImmKind::SI:
+      o.imm = static_cast<i16>(word);
+      break;
+    case ImmKind::CmpUI:
+      compare();
+      [[fallthrough]];
+    case ImmKind::UI:
+      o.imm = static_cast<u16>(word);
+      break;
+    case ImmKind::SIShifted:
+    case ImmKind::UIShifted:
+      o.imm = static_cast<i32>(word << 16);
+      break;
+    case ImmKind::Cmp:
+      compare();
+      break;
+    case ImmKind::DS:
+      o.imm = static_cast<i16>(word & 0xFFFC);
+      break;
+    case ImmKind::DQ:
+      o.imm = static_cast<i16>(word & 0xFFF0);
+      break;
+    case ImmKind::LI:
+      o.imm = static_cast<i32>(sign_extend(word & 0x03FFFFFC, 26));
+      break;
+    case ImmKind::BD:
+      o.imm = static_cast<i16>(word & 0xFFFC);
+      [[fallthrough]];
+    case ImmKind::BI:
+      condition();
+      break;
+    case ImmKind::SPR:
+    case ImmKind::TBR:
+      o.imm = static_cast<i32>(field(word, 16, 20) << 5 | field(word, 11, 15));
+      break;
+    case ImmKind::Mask: {
+      const unsigned mb = field(word, 21, 25), me = field(word, 26, 30);
+      o.imm = static_cast<i32>(mask32(mb, me));
+      o.d = mb > me;
+      break;
+    }
+    case ImmKind::SH6:
+      o.imm = static_cast<i32>(field(word, 30, 30) << 5 | field(word, 16, 20));
+      o.d = static_cast<u8>(field(word, 26, 26) << 5 | field(word, 21, 25));
+      break;
+    case ImmKind::FXM:
+      o.imm = static_cast<i32>(field(word, 12, 19));
+      break;
+    case ImmKind::FLM:
+      o.imm = static_cast<i32>(field(word, 7, 14));
+      o.d = static_cast<u8>(field(word, 6, 6));
+      o.b = static_cast<u8>(field(word, 15, 15));
+      break;
+    case ImmKind::U:
+      o.imm = static_cast<i32>(field(word, 16, 19));
+      o.a >>= 2;
+      o.b = static_cast<u8>(field(word, 15, 15));
+      break;
+    case ImmKind::LEV:
+      o.imm = static_cast<i32>(field(word, 20, 26));
+      break;
+  }
+  return o;
+}
+
+std::string disassemble(u64 ea, u32 word) {
+  thread_local Capstone capstone;
+  std::string text = capstone.text(ea, word);
+  if (!text.empty()) return text;
+  if (const Row* row = decode(word)) return table_text(ea, *row, word);
+  char raw[24];
+  std::snprintf(raw, sizeof raw, ".long 0x%08x", word);
+  return raw;
+}
+
+}  // namespace baton::cpu::isa
