@@ -144,7 +144,7 @@ static int s_getprop(uint32_t* a, uint32_t* r) {
   if (!p) return 0;
   uint32_t n = p->len < a[3] ? p->len : a[3];
   void* to = client_buffer(a[2], n);
-  if (!to) return 0;
+  if (!to && n) return 0;
   memcpy(to, p->value, n);
   r[0] = p->len;
   return 0;

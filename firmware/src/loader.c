@@ -171,9 +171,6 @@ void boot_kernel(void) {
   progress("CA00E139");
   if (!configured_kernel(&address, &size)) fatal("no kernel image is configured.");
   if (size == 0) fatal("the kernel image is empty.");
-  if (address < FIRMWARE_END || address > memory_rma() || size > memory_rma() - address)
-    fatal("the kernel image (%u KB at 0x%llx) does not fit into the real mode area of %u MB.",
-          (uint32_t)(size >> 10), address, memory_rma() >> 20);
   progress("CA00E14D");
   struct kernel k = load((uint32_t)address, (uint32_t)size);
   uint64_t initrd, initrd_size;

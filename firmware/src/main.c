@@ -47,10 +47,10 @@ static uint64_t real_mode_area(uint64_t* total) {
 }
 
 static void claim_given(const char* what, uint64_t start, uint64_t end) {
-  if (end <= start) return;
-  if (end > memory_rma() || !memory_claim((uint32_t)start, (uint32_t)(end - start)))
-    print("The %s (0x%llx to 0x%llx) lies outside the real mode area or over something else.\n", what, start,
-          end);
+  if (start == end) return;
+  if (end < start || end > memory_rma() || !memory_claim((uint32_t)start, (uint32_t)(end - start)))
+    fatal("the %s (0x%llx to 0x%llx) lies outside the real mode area of %u MB or over something else.", what,
+          start, end, memory_rma() >> 20);
 }
 
 static void banner(uint64_t total) {

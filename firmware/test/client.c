@@ -137,6 +137,7 @@ void client_main(void) {
   IS(call("getproplen", 2, 1, memory, S("absent")), NONE);
   IS(call("getproplen", 2, 1, 0x77777777, S("name")), NONE);
   IS(call("getprop", 4, 1, memory, S("device_type"), S(buf), 3), 7);
+  IS(call("getprop", 4, 1, memory, S("device_type"), 0, 0), 7);
   IS(call("getprop", 4, 1, memory, S("device_type"), 0xfffffff0, 256), NONE);  // beyond the memory
   IS(call("setprop", 4, 1, chosen, S("baton,test"), S("abcdef"), 7), 7);
   IS(get(chosen, "baton,test"), 7);

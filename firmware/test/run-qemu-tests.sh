@@ -43,6 +43,8 @@ head -c 300000 /dev/urandom >"$work/initrd"
 expect "initial RAM disk" "Initial RAM disk: 292 KB at 0x1010000" -k "$client" -i "$work/initrd"
 expect "client interface with it" "checks, all passed" -k "$client" -i "$work/initrd"
 
+expect "RAM disk outside" "the initial RAM disk (0x1fbb0000 to 0x1fbf93e0) lies outside the real mode area of 24 MB" \
+  -r 24 -k "$client" -i "$work/initrd"
 printf 'dev /memory@0\r.properties\r' >"$work/input"
 expect "prompt" "device_type                   memory"
 expect "no kernel" "No kernel is configured"
