@@ -34,7 +34,4 @@ BATON_SEMANTICS void sync(State&, O o) {
 }
 BATON_SEMANTICS void eieio(State&, O) { std::atomic_signal_fence(std::memory_order_seq_cst); }
 
-/// lwzcix and the other cache-inhibited accesses: privileged even for the supervisor of a partition.
-BATON_SEMANTICS Flow hypervisor_only(State& s, O) { return privileged(s); }
-
 }  // namespace baton::cpu::sem
