@@ -34,4 +34,7 @@ BATON_SEMANTICS void sync(State&, O o) {
 }
 BATON_SEMANTICS void eieio(State&, O) { std::atomic_signal_fence(std::memory_order_seq_cst); }
 
+/// What a partition may not do in any state: cache-inhibited accesses, hrfid, nap, tlbie and so on.
+BATON_SEMANTICS Flow hypervisor_only(State& s, O) { return privileged(s); }
+
 }  // namespace baton::cpu::sem
