@@ -101,18 +101,4 @@ BATON_SEMANTICS void cmpb(State& s, O o) {
   s.gpr[o.b()] = (equal >> 7) * 0xFF;
 }
 
-// -- moves between the files. They exist in raw ("power6x") mode only; software that was not told so by
-// AT_PLATFORM does not use them, so they are always on.
-
-BATON_SEMANTICS Flow mftgpr(State& s, O o) {
-  if (!(s.msr & msr::FP)) return raise(s, Vector::kFpUnavailable);
-  s.gpr[o.a()] = s.fpr[o.c()];
-  return Flow::kNext;
-}
-BATON_SEMANTICS Flow mffgpr(State& s, O o) {
-  if (!(s.msr & msr::FP)) return raise(s, Vector::kFpUnavailable);
-  s.fpr[o.a()] = s.gpr[o.c()];
-  return Flow::kNext;
-}
-
 }  // namespace baton::cpu::sem
