@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// A LUN in a file or on a block device of the host.
+#pragma once
+
+#include "devices/block.h"
+
+namespace baton::devices {
+
+/// `uri` is only for messages. Throws std::runtime_error.
+std::unique_ptr<BlockDevice> open_file_block(const std::string& uri, const std::string& path);
+
+}  // namespace baton::devices
