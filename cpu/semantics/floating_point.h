@@ -90,7 +90,7 @@ BATON_FP_INLINE void settle(State& s, u64 result, u64 error, u64 mask, u64 also)
 /// Delivers a normal double result.
 template <bool kNegate>
 BATON_FP_INLINE void deliver(State& s, u32 frt, u64 result, u64 error) {
-  const u64 value = kNegate ? result ^ kSign : result;
+  const u64 value = kNegate ? bits(0.0 - real(result)) : result;
   s.fpr[frt] = value;
   settle(s, result, error, fpscr::FPRF, u64{0x4000} << (value >> 63));
 }
@@ -455,10 +455,7 @@ BATON_SEMANTICS Flow mftgpr(State& s, O o) {
 BATON_FP_RC Flow mffs(State& s, O o) { return fp::move<Rc>(s, o, s.fpscr); }
 BATON_FP_RC Flow mtfsf(State& s, O o) {
   if (!fp::available(s)) return fp::unavailable(s);
-  u64 mask = 0;
-  for (u32 i = 0; i < 8; i++) {
-    if (o.imm() << i & 0x80) mask |= u64{0xF0000000} >> (4 * i);
-  }
+  u64 mask = u64{15} * __builtin_ia32_pdep_si(static_cast<u32>(o.imm()), 0x11111111);
   if (o.b()) mask <<= 32;
   if (o.d()) mask = ~u64{0};
   return fp::record<Rc>(s, fpu::write_fpscr(s, mask, s.fpr[o.c()]));
