@@ -585,6 +585,7 @@ static void busy_list(char *out, size_t room) {
     while (f && fgets(row, sizeof row, f)) {
         int cpu;
         uint64_t v[8] = {0}, all = 0;
+        if (row[0] != 'c' || row[3] < '0' || row[3] > '9') continue;  // the first row is the sum of all
         if (sscanf(row, "cpu%d %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &cpu,
                    &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]) < 5 || cpu < 0 || cpu >= CPUS) continue;
         for (int i = 0; i < 8; i++) all += v[i];
