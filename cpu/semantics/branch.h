@@ -49,7 +49,7 @@ template <class O, bool Lk, bool Aa>
   const u64 from = o.cia(s);
   if constexpr (Lk) detail::link(s, from);
   const bool counted = detail::count(s, o);
-  if (!(counted & detail::condition(s, o))) return Flow::kNext;
+  if (!counted || !detail::condition(s, o)) return Flow::kNext;
   return detail::take(s, from, detail::target<Aa>(o, from));
 }
 
@@ -58,7 +58,7 @@ template <class O, bool Lk>
   const u64 from = o.cia(s), target = s.lr & ~u64{3};
   if constexpr (Lk) detail::link(s, from);
   const bool counted = detail::count(s, o);
-  if (!(counted & detail::condition(s, o))) return Flow::kNext;
+  if (!counted || !detail::condition(s, o)) return Flow::kNext;
   return detail::take(s, from, target);
 }
 
@@ -98,7 +98,10 @@ template <BranchKind Kind, class O>
   if constexpr (Kind == BranchKind::kIfFalse) return !(s.cr[o.c()] & o.d());
   if constexpr (Kind == BranchKind::kCountNotZero) return ea(s, --s.ctr) != 0;
   if constexpr (Kind == BranchKind::kCountZero) return ea(s, --s.ctr) == 0;
-  if constexpr (Kind == BranchKind::kAny) return count(s, o) & condition(s, o);
+  if constexpr (Kind == BranchKind::kAny) {
+    const bool counted = count(s, o);
+    return counted && condition(s, o);
+  }
 }
 }  // namespace detail
 
