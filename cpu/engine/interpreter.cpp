@@ -141,6 +141,31 @@ constexpr Handler kHandlers[] = {
 };
 #undef NONE
 
+/// Conditional branches whose BO is usual, by sem::BranchKind.
+template <template <sem::BranchKind> class Pick>
+constexpr std::array<Handler, 6> by_branch_kind() {
+  using enum sem::BranchKind;
+  return {Pick<kAny>::fn,     Pick<kAlways>::fn,       Pick<kIfTrue>::fn,
+          Pick<kIfFalse>::fn, Pick<kCountNotZero>::fn, Pick<kCountZero>::fn};
+}
+template <sem::BranchKind kKind>
+struct BcOfKind {
+  static constexpr Handler fn = &execute<sem::bc_kind<O, kKind>>;
+};
+template <sem::BranchKind kKind>
+struct BclrOfKind {
+  static constexpr Handler fn = &execute<sem::bclr_kind<O, kKind>>;
+};
+constexpr auto kBc = by_branch_kind<BcOfKind>();
+constexpr auto kBclr = by_branch_kind<BclrOfKind>();
+
+Handler handler_of(const isa::Row& row, const Op& op) {
+  const auto kind = static_cast<unsigned>(sem::branch_kind(op.a));
+  if (row.id == isa::Id::bc) return kBc[kind];
+  if (row.id == isa::Id::bclr) return kBclr[kind];
+  return kHandlers[static_cast<u64>(row.id)];
+}
+
 }  // namespace
 
 OpPage::OpPage(u64 of_frame) : frame(of_frame) {
@@ -181,7 +206,7 @@ void Thread::decode(const Op* at) {
         op.c = operands.c;
         op.d = operands.d;
         op.imm = operands.imm;
-        fn = kHandlers[static_cast<u64>(row->id)];
+        fn = handler_of(*row, op);
       }
       op.fn.store(fn, std::memory_order_relaxed);
     }

@@ -38,9 +38,6 @@ inline Flow resync(State& s, u64 nia) {
   return Flow::kStop;
 }
 
-/// Resources of the hypervisor; the row's privilege answers before this.
-BATON_SEMANTICS Flow hypervisor_only(State& s, O) { return privileged(s); }
-
 BATON_SEMANTICS Flow attn(State& s, O) { return illegal(s); }
 
 BATON_SEMANTICS Flow sc(State& s, O o) {
