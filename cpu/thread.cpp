@@ -192,13 +192,13 @@ u32 Thread::dec() const { return static_cast<u32>(state_.dec_deadline - 1 - time
 
 void Thread::set_dec(u32 value) {
   State& s = state_;
-  s.dec_deadline = time_base() + static_cast<i64>(static_cast<i32>(value)) + 1;
-  if (value >> 31) {
-    decrementer_expired();
-  } else {
-    s.lines.fetch_and(~line::kDecrementer, std::memory_order_seq_cst);
-    if (alarm_) alarm_->arm(s.dec_deadline);
-  }
+  s.dec_deadline = time_base() + static_cast<u64>(static_cast<i64>(static_cast<i32>(value))) + 1;
+  if (value >> 31) return decrementer_expired();
+  // The new alarm replaces the old one before the line goes down, so that the old one cannot raise it again;
+  // the new one may have gone off in between.
+  if (alarm_) alarm_->arm(s.dec_deadline);
+  s.lines.fetch_and(~line::kDecrementer, std::memory_order_seq_cst);
+  if (time_base() >= s.dec_deadline) decrementer_expired();
 }
 
 void Thread::dispatched() {
