@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,8 @@
 #include "vios/vios.h"
 
 namespace baton::migration {
+
+class GuestAgent;
 
 /// One failed check of a validation, with its message.
 struct Finding {
@@ -23,10 +26,13 @@ struct Finding {
 /// What `lslparmigr -r lpar` and the demonstration show. A copy at one instant.
 struct Progress {
   u64 stream_id = 0;
-  std::string role;             ///< "source" or "target"
-  std::string kind;             ///< "active" or "inactive"
-  std::string migration_state;  ///< "Not Migrating", "Migration Starting", "Migration In Progress", ...
-  std::string vasi_state;       ///< "Enabled"...
+  std::string partition;            ///< Its name.
+  u32 partition_id = 0;             ///< Here.
+  u32 remote_partition_id = 0;      ///< There; 0 until known.
+  std::string role;                 ///< "source" or "target"
+  std::string kind;                 ///< "active" or "inactive"
+  std::string migration_state;      ///< "Not Migrating", "Migration Starting", "Migration In Progress", ...
+  std::string vasi_state;           ///< "Enabled"...
   std::vector<std::string> states;  ///< Every VASI state passed so far.
   std::string remote_system;
   u64 total_bytes = 0, bytes_transmitted = 0, bytes_remaining = 0;
@@ -38,8 +44,8 @@ struct Progress {
   std::string error;
 };
 
-/// How the source reaches the destination's control service; implemented over gRPC by app/, by a direct call in
-/// tests. Every call throws std::runtime_error with a sentence when the peer cannot be reached.
+/// How the source reaches the destination's control service; implemented over gRPC by app/, by a direct call
+/// in tests. Every call throws std::runtime_error with a sentence when the peer cannot be reached.
 class RemoteSystem {
  public:
   virtual ~RemoteSystem() = default;
@@ -54,31 +60,56 @@ class RemoteSystem {
   };
   virtual Shell create_shell(const std::string& description, u64 stream_id) = 0;
   virtual void abandon_shell(u64 stream_id) = 0;
+  /// Decides a move whose connection broke after COMMIT: true = the destination owns the partition; false =
+  /// it does not and never will by this stream. Throws when the peer cannot be reached: the question stays
+  /// open.
+  virtual bool settle(u64 stream_id) = 0;
+};
+
+/// A validation that failed; what() is the first finding.
+class Refused : public std::runtime_error {
+ public:
+  explicit Refused(std::vector<Finding> findings)
+      : std::runtime_error(findings.empty() ? "" : findings.front().text), findings_(std::move(findings)) {}
+  const std::vector<Finding>& findings() const { return findings_; }
+
+ private:
+  std::vector<Finding> findings_;
 };
 
 /// The migration room of one managed system: source and target movers, validation, state of moves.
 class Mover {
  public:
-  Mover(hypervisor::ManagedSystem& system, vios::Vios& vios);
+  /// `listen_address`: where movers of other systems connect, "127.0.0.1" or "127.0.0.1:4711". Throws
+  /// std::runtime_error when it cannot be had.
+  Mover(hypervisor::ManagedSystem& system, vios::Vios& vios, const std::string& listen_address = "127.0.0.1");
   ~Mover();
+
+  /// Called when a partition has left for another system, before it is removed here.
+  void on_departure(std::function<void(hypervisor::Partition&, const std::string& remote_system)> callback);
+  /// The partition's management agent; made at the first call (a booting agent announces itself once).
+  std::shared_ptr<GuestAgent> agent(const std::shared_ptr<hypervisor::Partition>& partition);
 
   // -- source side
   std::vector<Finding> validate(hypervisor::Partition& partition, RemoteSystem& remote);
-  /// Moves the partition, active or inactive by its state; blocks until Completed, or throws std::runtime_error
-  /// after everything was rolled back. `progress` may be polled meanwhile.
+  /// Moves the partition, active or inactive by its state; blocks until Completed, or throws
+  /// std::runtime_error after everything was rolled back. `progress` may be polled meanwhile.
   void migrate(const std::shared_ptr<hypervisor::Partition>& partition, RemoteSystem& remote);
   /// migrlpar -o s. Throws when there is nothing to stop or it is past Suspended.
   void stop(hypervisor::Partition& partition);
-  /// migrlpar -o r: clears what a failed move left on this side. Returns what it did.
-  std::string recover(const std::string& partition_name);
+  /// migrlpar -o r: clears what a failed move left on this side, and settles one whose outcome is not known
+  /// by asking `remote` if it is given. Returns what it did.
+  std::string recover(const std::string& partition_name, RemoteSystem* remote = nullptr);
 
   // -- target side, called by the control service
   std::vector<Finding> validate_incoming(const std::string& description);
   RemoteSystem::Shell create_shell(const std::string& description, u64 stream_id);
   void abandon_shell(u64 stream_id);
+  bool settle(u64 stream_id);  ///< See RemoteSystem::settle.
 
   // -- both
-  std::vector<Progress> progress() const;
+  std::vector<Progress> progress() const;  ///< Moves under way and the last one of each partition.
+  /// The latest move of the partition; migration_state "Not Migrating" if there is none.
   Progress progress_of(const std::string& partition_name) const;
   u32 active_limit() const { return 4; }
 

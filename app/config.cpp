@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/config.h"
+
+#include <arpa/inet.h>
+
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+
+#include <toml++/toml.h>
+
+namespace baton::app {
+namespace {
+
+namespace fs = std::filesystem;
+using hypervisor::Profile;
+
+constexpr u64 kMegabyte = 1ull << 20, kLmb = 16 * kMegabyte;
+
+/// One table of the file. Every key that is read is ticked off; done() complains about those that nobody
+/// wanted.
+class Section {
+ public:
+  Section(const toml::table& table, std::string name, const std::string& path)
+      : table_(table), name_(std::move(name)), path_(path) {}
+
+  [[noreturn]] void fail(const toml::node* node, const std::string& key, const std::string& what) const {
+    const toml::source_region& where = node ? node->source() : table_.source();
+    throw std::runtime_error(path_ + ", line " + std::to_string(where.begin.line) + ": " +
+                             (key.empty() ? "" : "\"" + key + "\" in [" + name_ + "] ") + what);
+  }
+
+  const toml::node* take(const std::string& key) {
+    known_.insert(key);
+    return table_.get(key);
+  }
+
+  void text(const std::string& key, std::string& out,
+            const std::function<bool(const std::string&)>& accepts = {}, const std::string& remedy = {}) {
+    const toml::node* node = take(key);
+    if (!node) return;
+    const auto value = node->value_exact<std::string>();
+    if (!value) fail(node, key, "must be text in quotation marks.");
+    if (accepts && !accepts(*value)) fail(node, key, remedy);
+    out = *value;
+  }
+
+  template <class Number>
+  void number(const std::string& key, Number& out, i64 least, i64 most) {
+    const toml::node* node = take(key);
+    if (!node) return;
+    out = static_cast<Number>(number_of(node, key, least, most));
+  }
+
+  i64 number_of(const toml::node* node, const std::string& key, i64 least, i64 most) const {
+    const auto value = node->value_exact<i64>();
+    if (!value || *value < least || *value > most) {
+      fail(node, key, "must be a number from " + std::to_string(least) + " to " + std::to_string(most) + ".");
+    }
+    return *value;
+  }
+
+  void flag(const std::string& key, bool& out) {
+    const toml::node* node = take(key);
+    if (!node) return;
+    const auto value = node->value_exact<bool>();
+    if (!value) fail(node, key, "must be true or false.");
+    out = *value;
+  }
+
+  /// Megabytes as a number, or text with a unit: 512, "512 MB", "4 GB". A multiple of the LMB size.
+  void memory(const std::string& key, u64& out) {
+    const toml::node* node = take(key);
+    if (!node) return;
+    u64 bytes = 0;
+    if (const auto megabytes = node->value_exact<i64>();
+        megabytes && *megabytes > 0 && *megabytes <= (i64{1} << 24)) {
+      bytes = static_cast<u64>(*megabytes) * kMegabyte;
+    } else if (const auto words = node->value_exact<std::string>()) {
+      u64 amount = 0;
+      const char* end = words->data() + words->size();
+      const auto [rest, error] = std::from_chars(words->data(), end, amount);
+      std::string unit(rest, end);
+      std::erase(unit, ' ');
+      if (error == std::errc() && amount <= (u64{1} << 24)) {
+        bytes = unit == "MB" ? amount * kMegabyte : unit == "GB" ? amount * 1024 * kMegabyte : 0;
+      }
+    }
+    if (bytes == 0 || bytes % kLmb) {
+      fail(node, key,
+           "must be megabytes or text like \"4 GB\", a multiple of 16 MB (one logical memory block).");
+    }
+    out = bytes;
+  }
+
+  void vlans(const std::string& key, std::vector<u16>& out) {
+    const toml::node* node = take(key);
+    if (!node) return;
+    const toml::array* array = node->as_array();
+    if (!array) fail(node, key, "must be a list of VLAN numbers like [1, 10].");
+    out.clear();
+    for (const toml::node& element : *array)
+      out.push_back(static_cast<u16>(number_of(&element, key, 1, 4094)));
+  }
+
+  /// A path; relative ones are relative to the file.
+  void path(const std::string& key, std::string& out) {
+    std::string value;
+    text(
+        key, value, [](const std::string& s) { return !s.empty(); }, "must not be empty; leave the key out.");
+    if (!value.empty()) out = absolute(value);
+  }
+
+  std::string absolute(const std::string& relative) const {
+    return (fs::absolute(path_).parent_path() / relative).lexically_normal();
+  }
+
+  Section table(const std::string& key) {
+    static const toml::table none;
+    const toml::node* node = take(key);
+    if (!node) return {none, key, path_};
+    if (!node->is_table()) fail(node, key, "must be a table, written [" + key + "].");
+    return {*node->as_table(), key, path_};
+  }
+
+  std::vector<Section> tables(const std::string& key, const std::string& full_name) {
+    std::vector<Section> out;
+    const toml::node* node = take(key);
+    if (!node) return out;
+    const toml::array* array = node->as_array();
+    for (std::size_t i = 0; array && i < array->size(); ++i) {
+      const toml::table* row = array->get(i)->as_table();
+      if (!row)
+        array = nullptr;
+      else
+        out.emplace_back(*row, full_name, path_);
+    }
+    if (!array) fail(node, key, "must be a list of tables, written [[" + full_name + "]].");
+    return out;
+  }
+
+  void need(const std::string& key) const {
+    if (!table_.contains(key)) fail(nullptr, key, "is missing; add it.");
+  }
+
+  /// Every key must have been asked for.
+  void done() const {
+    for (const auto& [key, node] : table_) {
+      const std::string name(key.str());
+      if (known_.contains(name)) continue;
+      std::string list;
+      for (const std::string& other : known_) list += (list.empty() ? "" : ", ") + other;
+      fail(&node, name, "is not a key of ours; there are " + list + ".");
+    }
+  }
+
+  const toml::table& raw() const { return table_; }
+
+ private:
+  const toml::table& table_;
+  std::string name_;
+  const std::string& path_;
+  std::set<std::string> known_;
+};
+
+bool is_name(const std::string& name) {
+  if (name.empty() || name.size() > 31 || name[0] == '.' || name[0] == '-') return false;
+  for (const char c : name) {
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_' && c != '.') return false;
+  }
+  return true;
+}
+constexpr const char* kNameRule =
+    "must be 1 to 31 letters, digits, '-', '_' or '.'; it names files and answers commands.";
+
+bool is_loopback(const std::string& address) {
+  std::string host = address;
+  if (const std::size_t colon = host.find(':'); colon != std::string::npos) {
+    unsigned port = 0;
+    const char* end = address.data() + address.size();
+    const auto [rest, error] = std::from_chars(address.data() + colon + 1, end, port);
+    if (error != std::errc() || rest != end || port > 65535) return false;
+    host.resize(colon);
+  }
+  in_addr parsed{};
+  return inet_pton(AF_INET, host.c_str(), &parsed) == 1 && (ntohl(parsed.s_addr) >> 24) == 127;
+}
+
+bool parse_mac(const std::string& text, std::array<u8, 6>& mac) {
+  unsigned b[6];
+  char rest;
+  if (std::sscanf(text.c_str(), "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
+                  &rest) != 6) {
+    return false;
+  }
+  for (int i = 0; i < 6; ++i) mac[i] = static_cast<u8>(b[i]);
+  // A station address is not a group address, and all zero means "derive one".
+  return !(mac[0] & 1) && mac != std::array<u8, 6>{};
+}
+
+/// file: URIs and libvdeplug locators carry paths too.
+std::string absolute_uri(const Section& section, const std::string& uri) {
+  for (const std::string_view scheme : {"file://", "file:"}) {
+    if (uri.starts_with(scheme)) return "file:" + section.absolute(uri.substr(scheme.size()));
+  }
+  if (uri.starts_with("vde://") && uri.size() > 6 && uri[6] != '/')
+    return "vde://" + section.absolute(uri.substr(6));
+  return uri;
+}
+
+Profile partition_of(Section& section) {
+  Profile profile;
+  section.need("name");
+  section.text("name", profile.name, is_name, kNameRule);
+  section.number("id", profile.id, 2, 254);
+  section.text("profile_name", profile.profile_name, is_name, kNameRule);
+  section.memory("memory", profile.memory);
+  section.number("processors", profile.processors, 1, 64);
+  section.text(
+      "proc_compat_mode", profile.proc_compat_mode,
+      [](const std::string& mode) { return mode == "POWER6" || mode == "POWER6_enhanced"; },
+      "must be \"POWER6\" or \"POWER6_enhanced\".");
+  section.path("firmware", profile.firmware);
+  section.path("kernel", profile.kernel);
+  section.path("initrd", profile.initrd);
+  section.text("bootargs", profile.bootargs);
+  section.flag("auto_start", profile.auto_start);
+
+  std::set<u32> slots;
+  const auto take_slot = [&](const Section& row, u32 slot) {
+    if (!slots.insert(slot).second) {
+      row.fail(
+          row.raw().get("slot"), "slot",
+          "is " + std::to_string(slot) + ", which another adapter has; give each adapter a slot of its own.");
+    }
+  };
+  for (Section row : section.tables("scsi", "partition.scsi")) {
+    hypervisor::VirtualScsiSlot slot;
+    row.number("slot", slot.slot, 2, 199);
+    row.number("server_slot", slot.server_slot, 2, 999);
+    row.done();
+    take_slot(row, slot.slot);
+    profile.scsi.push_back(slot);
+  }
+  std::set<u16> targets;
+  for (Section row : section.tables("disk", "partition.disk")) {
+    hypervisor::DiskMapping disk;
+    row.need("backing");
+    row.text("backing", disk.backing, is_name, "must name a disk of [[vios.disk]].");
+    row.number("slot", disk.slot, 2, 199);
+    row.text("vtd", disk.vtd, is_name, kNameRule);
+    disk.target = static_cast<u32>(profile.disks.size());
+    row.number("target", disk.target, 0, 63);
+    row.done();
+    // A disk brings its adapter with it, so that a simple file needs no [[partition.scsi]].
+    bool found = false;
+    for (const auto& slot : profile.scsi) found |= slot.slot == disk.slot;
+    if (!found) {
+      take_slot(row, disk.slot);
+      profile.scsi.push_back({.slot = disk.slot, .server_slot = 0});
+    }
+    for (const auto& other : profile.disks) {
+      if (other.slot == disk.slot && other.target == disk.target) {
+        row.fail(row.raw().get("target"), "target",
+                 "is taken by another disk of the slot; give another number.");
+      }
+    }
+    profile.disks.push_back(disk);
+  }
+  for (Section row : section.tables("ethernet", "partition.ethernet")) {
+    hypervisor::VirtualEthernetSlot slot;
+    slot.slot = 3 + static_cast<u32>(profile.ethernet.size());
+    row.number("slot", slot.slot, 2, 199);
+    std::string mac;
+    row.text(
+        "mac", mac, [&](const std::string& text) { return parse_mac(text, slot.mac); },
+        "must be a station address like \"32:43:ee:20:00:02\".");
+    row.number("pvid", slot.pvid, 1, 4094);
+    row.vlans("vlans", slot.vlans);
+    row.done();
+    take_slot(row, slot.slot);
+    profile.ethernet.push_back(slot);
+  }
+  section.done();
+  return profile;
+}
+
+Config config_of(const toml::table& file, const std::string& path) {
+  Config config;
+  Section top(file, "the file", path);
+  Section system = top.table("system");
+  system.need("name");
+  system.text("name", config.identity.name, is_name, kNameRule);
+  system.text(
+      "type_model", config.identity.type_model,
+      [](const std::string& s) { return s.size() == 8 && s[4] == '-'; },
+      "must be a machine type and model like \"9117-MMA\".");
+  system.text(
+      "serial", config.identity.serial,
+      [](const std::string& s) {
+        return s.size() == 7 &&
+               std::all_of(s.begin(), s.end(), [](unsigned char c) { return std::isalnum(c); });
+      },
+      "must be seven letters and digits like \"10BA70A\".");
+  system.memory("memory", config.identity.memory);
+  system.number("processors", config.identity.processors, 1, 64);
+  system.path("firmware", config.firmware);
+  system.text(
+      "control", config.control, [](const std::string& s) { return s.starts_with("unix:") && s.size() > 5; },
+      "must be \"unix:PATH\": the control service has no other protection than the socket's file mode.");
+  if (!config.control.empty()) config.control = "unix:" + system.absolute(config.control.substr(5));
+  system.text("mover_address", config.mover_address, is_loopback,
+              "must be a loopback address like \"127.0.0.1\" or \"127.0.0.1:4711\": the mover's stream is "
+              "not encrypted.");
+  system.done();
+
+  Section vios = top.table("vios");
+  vios.text("name", config.vios.name, is_name, kNameRule);
+  vios.text("uplink", config.vios.uplink);
+  config.vios.uplink = absolute_uri(vios, config.vios.uplink);
+  vios.vlans("bridged_vlans", config.vios.bridged_vlans);
+  std::set<std::string> disks;
+  for (Section row : vios.tables("disk", "vios.disk")) {
+    vios::ViosConfig::Disk disk;
+    row.need("name");
+    row.need("uri");
+    row.text("name", disk.name, is_name, kNameRule);
+    row.text(
+        "uri", disk.uri, [](const std::string& s) { return s.find(':') != std::string::npos; },
+        "must be a URI like \"file:disk.img\".");
+    disk.uri = absolute_uri(row, disk.uri);
+    row.done();
+    if (!disks.insert(disk.name).second)
+      row.fail(row.raw().get("name"), "name", "is used twice; name each disk once.");
+    config.vios.disks.push_back(disk);
+  }
+  vios.done();
+
+  std::set<std::string> names{config.vios.name};
+  std::set<u32> ids{1};
+  for (Section row : top.tables("partition", "partition")) {
+    Profile profile = partition_of(row);
+    if (!names.insert(profile.name).second)
+      row.fail(row.raw().get("name"), "name", "is used twice; name each partition once.");
+    if (profile.id && !ids.insert(profile.id).second)
+      row.fail(row.raw().get("id"), "id", "is used twice; leave it out to get a free one.");
+    for (const auto& disk : profile.disks) {
+      if (!disks.contains(disk.backing)) {
+        row.fail(nullptr, "disk",
+                 "is backed by " + disk.backing + ", which no [[vios.disk]] defines; add it there.");
+      }
+    }
+    config.partitions.push_back(std::move(profile));
+  }
+  // After the given numbers are known, the others get the lowest free ones.
+  for (Profile& profile : config.partitions) {
+    for (u32 id = 2; profile.id == 0; ++id) {
+      if (ids.insert(id).second) profile.id = id;
+    }
+  }
+  top.done();
+  return config;
+}
+
+}  // namespace
+
+Config parse_config(std::string_view text, const std::string& path) try {
+  return config_of(toml::parse(text, path), path);
+} catch (const toml::parse_error& problem) {
+  throw std::runtime_error(path + ", line " + std::to_string(problem.source().begin.line) +
+                           ": this is not TOML: " + std::string(problem.description()) + ".");
+}
+
+Config load_config(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  if (!(file && text << file.rdbuf())) {
+    throw std::runtime_error("The configuration " + path +
+                             " cannot be read; app/example.toml is one to start from.");
+  }
+  return parse_config(text.str(), path);
+}
+
+}  // namespace baton::app

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program and its verbs.
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <iostream>
+
+#include "app/demo.h"
+#include "app/system.h"
+#include "hmc/console.h"
+
+int main(int argc, char** argv) try {
+  // gRPC reports lost connections on standard error by itself; our own sentences say the same.
+  ::setenv("GRPC_VERBOSITY", "NONE", 0);
+
+  CLI::App app{"Baton: IBM POWER6 servers with PowerVM Live Partition Mobility, in software", "baton"};
+  app.require_subcommand(1);
+  app.fallthrough();
+  std::string run_dir;
+  app.add_option("--run-dir", run_dir, "Directory of the systems' sockets (also BATON_RUN_DIR)");
+
+  std::string config;
+  CLI::App* system = app.add_subcommand("system", "Runs a managed system");
+  system->add_option("config", config, "Configuration (TOML; see app/example.toml)")->required();
+
+  std::string command;
+  CLI::App* hmc = app.add_subcommand("hmc", "The management console");
+  CLI::Option* one = hmc->add_option("-c", command, "Runs one command and leaves");
+
+  CLI::App* demo = app.add_subcommand("demo", "Shows a partition moving");
+  demo->prefix_command();
+
+  CLI::App* version = app.add_subcommand("version", "Prints the version");
+  CLI11_PARSE(app, argc, argv);
+
+  if (*version) {
+    std::cout << "baton " BATON_VERSION "\n";
+    return 0;
+  }
+  if (*system) return baton::app::run_system(config, run_dir);
+  if (*demo) return baton::app::run_demo(run_dir, demo->remaining());
+  baton::hmc::RunDirectory systems(baton::hmc::run_directory(run_dir));
+  baton::hmc::Console console(systems, std::cout, std::cerr);
+  return *one ? console.execute(command) : console.interactive();
+} catch (const std::exception& problem) {
+  std::cerr << "baton: " << problem.what() << "\n";
+  return 1;
+}

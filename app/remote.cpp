@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/remote.h"
+
+namespace baton::app {
+
+std::string ControlRemote::name() {
+  if (name_.empty()) {
+    control::ListRequest request;
+    request.set_resource("sys");
+    for (const control::Record& record : control_->list(request).records()) {
+      for (const control::Attribute& attribute : record.attributes()) {
+        if (attribute.name() == "name") name_ = attribute.value();
+      }
+    }
+  }
+  return name_;
+}
+
+std::vector<migration::Finding> ControlRemote::validate(const std::string& description) {
+  control::DescriptionRequest request;
+  request.set_description(description);
+  std::vector<migration::Finding> out;
+  for (const control::Finding& finding : control_->validate_incoming(request).findings()) {
+    out.push_back({finding.code(), finding.text()});
+  }
+  return out;
+}
+
+migration::RemoteSystem::Shell ControlRemote::create_shell(const std::string& description, u64 stream_id) {
+  control::DescriptionRequest request;
+  request.set_description(description);
+  request.set_stream_id(stream_id);
+  const control::Shell shell = control_->create_shell(request);
+  return {shell.mover_address(), shell.key(), shell.lpar_id()};
+}
+
+void ControlRemote::abandon_shell(u64 stream_id) {
+  control::StreamRequest request;
+  request.set_stream_id(stream_id);
+  control_->abandon_shell(request);
+}
+
+bool ControlRemote::settle(u64 stream_id) {
+  control::StreamRequest request;
+  request.set_stream_id(stream_id);
+  return control_->settle_move(request).rc() == 0;
+}
+
+}  // namespace baton::app

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/system.h"
+
+#include <signal.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <stdexcept>
+
+#include "hmc/systems.h"
+
+namespace baton::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The configured firmware, else BATON_FIRMWARE, else that of the build tree (or installation) of this
+/// program.
+std::string firmware_of(const Config& config) {
+  if (!config.firmware.empty()) return config.firmware;
+  if (const char* from = std::getenv("BATON_FIRMWARE"); from && *from) return fs::absolute(from);
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error);
+  return (program.parent_path() / "../firmware/firmware.bin").lexically_normal();
+}
+
+/// A name that a dead system left behind is cleared; a living one is an error.
+void claim_socket(const std::string& path, const std::string& system) {
+  if (path.size() >= sizeof(sockaddr_un::sun_path)) {
+    throw std::runtime_error("The socket path " + path +
+                             " is longer than a unix socket's may be; use a shorter --run-dir.");
+  }
+  if (hmc::socket_answers(path)) {
+    throw std::runtime_error("A managed system " + system + " runs already (" + path +
+                             "); stop it or give this one another name.");
+  }
+  std::error_code error;
+  if (fs::is_socket(fs::symlink_status(path, error)) || fs::is_symlink(fs::symlink_status(path, error))) {
+    fs::remove(path, error);
+  }
+}
+
+}  // namespace
+
+RunningSystem::RunningSystem(const Config& config, const std::string& run_dir)
+    : system_(config.identity, firmware_of(config)),
+      vios_(system_, config.vios),
+      mover_(system_, vios_, config.mover_address),
+      control_(
+          system_, vios_, mover_,
+          [](const std::string& address) -> std::shared_ptr<hmc::Control> {
+            return hmc::connect_control(address);
+          },
+          [this] { stop_asked_ = true; }) {
+  system_.set_io_server(&vios_);
+  const std::string& name = config.identity.name;
+  const std::string in_run_dir = hmc::socket_path(run_dir, name);
+  claim_socket(in_run_dir, name);
+  socket_ = config.control.empty() ? in_run_dir : config.control.substr(5);
+  if (socket_ != in_run_dir) {
+    claim_socket(socket_, name);
+    fs::create_symlink(socket_, in_run_dir);  // So that the console finds it.
+    link_ = in_run_dir;
+  }
+  address_ = "unix:" + socket_;
+  for (const hypervisor::Profile& profile : config.partitions) mover_.agent(system_.create(profile));
+  service_ = std::make_unique<ControlService>(control_, address_);
+  fs::permissions(socket_, fs::perms::owner_read | fs::perms::owner_write);
+  for (const auto& partition : system_.partitions()) {
+    if (!partition->profile().auto_start) continue;
+    try {
+      partition->power_on();
+      spdlog::info("{}: partition {} started", name, partition->name());
+    } catch (const std::exception& problem) {
+      spdlog::error("{}: partition {} did not start: {}", name, partition->name(), problem.what());
+    }
+  }
+}
+
+RunningSystem::~RunningSystem() {
+  control_.shut_down();
+  service_.reset();
+  for (const auto& partition : system_.partitions()) {
+    try {
+      partition->power_off();
+    } catch (const std::exception& problem) {
+      spdlog::error("partition {}: {}", partition->name(), problem.what());
+    }
+  }
+  std::error_code error;
+  fs::remove(socket_, error);
+  if (!link_.empty()) fs::remove(link_, error);
+}
+
+int run_system(const std::string& config_path, const std::string& run_dir) {
+  spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
+  spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
+  const Config config = load_config(config_path);
+
+  // Blocked before any thread exists, so that all inherit it and sigtimedwait below is the only taker.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, number);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+
+  RunningSystem running(config, hmc::run_directory(run_dir));
+  spdlog::info("managed system {} ({} serial {}) is ready at {}", config.identity.name,
+               config.identity.type_model, config.identity.serial, running.address());
+  const timespec tick{0, 200'000'000};
+  int number = 0;
+  while (!running.stop_asked() && (number = sigtimedwait(&signals, nullptr, &tick)) < 0) {
+  }
+  spdlog::info("managed system {} stops", config.identity.name);
+  return 0;
+}
+
+}  // namespace baton::app

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// `baton system`: one managed system as a process.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "app/config.h"
+#include "app/control_service.h"
+#include "app/managed_control.h"
+#include "hypervisor/system.h"
+#include "migration/migration.h"
+#include "vios/vios.h"
+
+namespace baton::app {
+
+/// A managed system with its control service; also used in one process by tests and the demonstration.
+class RunningSystem {
+ public:
+  /// Builds everything and listens; `run_dir` holds the socket. Partitions with auto_start are started.
+  /// Throws std::runtime_error with a sentence for the user.
+  RunningSystem(const Config& config, const std::string& run_dir);
+  /// Powers partitions off and removes the socket.
+  ~RunningSystem();
+
+  hypervisor::ManagedSystem& system() { return system_; }
+  vios::Vios& vios() { return vios_; }
+  migration::Mover& mover() { return mover_; }
+  const std::string& address() const { return address_; }
+  bool stop_asked() const { return stop_asked_; }
+
+ private:
+  std::atomic<bool> stop_asked_{false};
+  hypervisor::ManagedSystem system_;
+  vios::Vios vios_;
+  migration::Mover mover_;
+  ManagedControl control_;
+  std::string address_, socket_, link_;
+  std::unique_ptr<ControlService> service_;
+};
+
+/// Runs until SIGINT, SIGTERM or the Stop call; the exit code.
+int run_system(const std::string& config_path, const std::string& run_dir);
+
+}  // namespace baton::app
