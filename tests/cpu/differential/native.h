@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// The semantics of every row as plain functions, and a processor in real mode to run them on.
+#pragma once
+
+#include <array>
+#include <span>
+#include <type_traits>
+
+#include "cpu/isa/isa.h"
+#include "cpu/semantics/branch.h"
+#include "cpu/semantics/cache_sync.h"
+#include "cpu/semantics/condition.h"
+#include "cpu/semantics/fixed_point.h"
+#include "cpu/semantics/floating_point.h"
+#include "cpu/semantics/load_store.h"
+#include "cpu/semantics/logical.h"
+#include "cpu/semantics/rotate.h"
+#include "cpu/semantics/system.h"
+#include "cpu/thread.h"
+
+namespace baton::cpu::test {
+
+/// Operands decoded on the spot.
+struct Native {
+  isa::Operands fields;
+  u64 at;
+  u32 a() const { return fields.a; }
+  u32 b() const { return fields.b; }
+  u32 c() const { return fields.c; }
+  u32 d() const { return fields.d; }
+  i64 imm() const { return fields.imm; }
+  u64 cia(const State&) const { return at; }
+};
+
+using NativeFunction = Flow (*)(State&, Native);
+
+struct NoSemantics {};
+
+template <auto kSemantics>
+Flow call_native(State& s, Native o) {
+  if constexpr (std::is_same_v<std::remove_const_t<decltype(kSemantics)>, NoSemantics>) {
+    return sem::illegal(s);
+  } else if constexpr (std::is_void_v<decltype(kSemantics(s, o))>) {
+    kSemantics(s, o);
+    return Flow::kNext;
+  } else {
+    return kSemantics(s, o);
+  }
+}
+
+inline NativeFunction native(isa::Id id) {
+  using O = Native;
+#define NONE (NoSemantics{})
+  static constexpr NativeFunction kFunctions[] = {
+#define INSN(id, mnemonic, form, mask, value, operands, imm, privilege, facility, semantics) \
+  &call_native<semantics>,
+#include "cpu/isa/instructions.def"
+  };
+#undef NONE
+  return kFunctions[static_cast<std::size_t>(id)];
+}
+
+class StoppedClock final : public Clock {
+ public:
+  u64 time_base() const override { return 0; }
+};
+
+/// One thread, 1 MB, real mode, MSR[SF] as asked.
+class Machine {
+ public:
+  explicit Machine(bool sf = true) : domain_(1 << 20, 18, clock_), thread_(domain_, 0, nullptr) {
+    thread_.reset(0, 0, sf);
+    s.msr |= msr::FP;
+  }
+
+  struct Outcome {
+    Flow flow;
+    u64 next;  ///< Where execution goes on, if it does.
+  };
+  /// Executes words from `at` until one branches or stops, or all are done.
+  Outcome execute(u64 at, std::span<const u32> words) {
+    for (u32 word : words) {
+      const isa::Row* row = isa::decode(word);
+      const Flow flow = row ? native(row->id)(s, {isa::operands(*row, word), at}) : sem::illegal(s);
+      if (flow == Flow::kBranch) return {flow, s.nia};
+      if (flow == Flow::kStop) return {flow, at};
+      at += 4;
+    }
+    return {Flow::kNext, at};
+  }
+  Outcome execute(u32 word, u64 at = 0x4000) { return execute(at, std::span(&word, 1)); }
+  /// The same through the interpreter.
+  u64 interpret(u64 at, std::span<const u32> words) {
+    for (std::size_t i = 0; i < words.size(); i++) memory().store<u32>(at + 4 * i, words[i]);
+    s.nia = at;
+    for (std::size_t i = 0; i < words.size(); i++) {
+      thread_.run(1);
+      if (s.nia != at + 4 * (i + 1)) break;
+    }
+    return s.nia;
+  }
+  Memory& memory() { return domain_.memory(); }
+  Thread& thread() { return thread_; }
+
+ private:
+  StoppedClock clock_;
+  Domain domain_;
+  Thread thread_;
+
+ public:
+  State& s = thread_.state();
+};
+
+}  // namespace baton::cpu::test
