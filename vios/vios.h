@@ -22,7 +22,7 @@ struct ViosConfig {
     std::string uri;   ///< "file:/san/lun0.img"
   };
   std::vector<Disk> disks;
-  std::string uplink;             ///< libvdeplug locator of the SEA; empty: no SEA.
+  std::string uplink;                 ///< libvdeplug locator of the SEA; empty: no SEA.
   std::vector<u16> bridged_vlans{1};  ///< VLANs that the SEA bridges; the first is the untagged one.
 };
 
@@ -53,6 +53,8 @@ class Vios final : public hypervisor::IoServer {
   std::string hdisk_by_unique_id(const std::string& unique_id) const;
   /// Unique id of an hdisk; throws std::runtime_error when it cannot be opened.
   std::string unique_id(const std::string& hdisk) const;
+  /// The hdisk exists and can be opened.
+  bool hdisk_usable(const std::string& hdisk) const;
   bool bridges_vlan(u16 vlan) const;
   bool mac_in_use(const std::array<u8, 6>& mac) const;
   /// True if each virtual SCSI client of the partition announced the migration capability (MAD type 5).
@@ -61,8 +63,9 @@ class Vios final : public hypervisor::IoServer {
   // -- mobility
   /// Source: connects adapters but not the disks' reservations (shell on the destination).
   void attach_shell(hypervisor::Partition& partition);
-  /// Source at suspension: finishes every request in flight, drops what was not started, answers nothing more;
-  /// then gives up the write reservations. On return no write of this partition can reach a disk from here.
+  /// Source at suspension: finishes every request in flight, drops what was not started, answers nothing
+  /// more; then gives up the write reservations. On return no write of this partition can reach a disk from
+  /// here.
   void quiesce(hypervisor::Partition& partition);
   /// Takes the reservations again (source after an abort) or for the first time (destination before Resumed).
   /// Throws std::runtime_error naming disk and holder.
