@@ -124,7 +124,8 @@ struct State {
   u64 page_ea = 0;         ///< EA of the page that is being executed.
   Op* page_ops = nullptr;  ///< Predecoded instructions of that page.
   const Op* run_start = nullptr;
-  u64 instructions = 0;  ///< Completed before run_start.
+  /// Completed before run_start. Written by the owner only; others may read how far the thread is.
+  std::atomic<u64> instructions{0};
   std::atomic<u32> pending{0};
   std::atomic<u32> lines{0};
   FetchEntry* itlb = nullptr;  ///< Array of kFetchEntries for the current MSR[IR], MSR[PR].

@@ -60,8 +60,8 @@ class Thread {
   /// Call after the state was changed from outside run() (MSR, SLB, a restored snapshot): drops what is
   /// cached.
   void state_changed();
-  /// Instructions completed since reset; exact when outside run().
-  u64 instructions() const { return state_.instructions; }
+  /// Instructions completed since reset; exact when outside run(). Any thread may ask.
+  u64 instructions() const { return state_.instructions.load(std::memory_order_relaxed); }
 
   // -- from any host thread
   void set_external(bool up);  ///< The external interrupt line of this thread (XICS).

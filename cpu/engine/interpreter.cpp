@@ -25,7 +25,8 @@ using O = InterpreterOperands;
 
 /// Instructions of the current run that are complete, `extra` counting the one at `op` in.
 [[gnu::always_inline]] inline void count(State& s, const Op* op, u64 extra) {
-  s.instructions += static_cast<u64>(op - s.run_start) + extra;
+  const u64 run = static_cast<u64>(op - s.run_start) + extra;
+  s.instructions.store(s.instructions.load(std::memory_order_relaxed) + run, std::memory_order_relaxed);
 }
 
 /// Ends a run at a taken branch whose target is s.nia.

@@ -48,6 +48,11 @@ bool HashPageTable::set_bits(u64 ptex, const Hpte& seen, u64 r_bits) {
   return true;
 }
 
+void HashPageTable::set_r(u64 ptex, u64 r) {
+  slots_[ptex].r.store(r, std::memory_order_seq_cst);
+  dirty_.set(ptex / kEntriesPerFrame);
+}
+
 u64 HashPageTable::and_r(u64 ptex, u64 mask) {
   const u64 old = slots_[ptex].r.fetch_and(mask, std::memory_order_acq_rel);
   dirty_.set(ptex / kEntriesPerFrame);

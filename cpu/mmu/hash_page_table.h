@@ -54,6 +54,7 @@ class HashPageTable {
   void set(u64 ptex, Hpte entry);
   /// ORs bits into doubleword 1 unless the entry was invalidated or replaced meanwhile (then false).
   bool set_bits(u64 ptex, const Hpte& seen, u64 r_bits);
+  void set_r(u64 ptex, u64 r);     ///< Replaces doubleword 1 of a valid entry; searches never miss it meanwhile.
   u64 and_r(u64 ptex, u64 mask);  ///< doubleword 1 &= mask; returns the old value.
 
   struct Found {
