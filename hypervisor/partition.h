@@ -14,6 +14,7 @@
 #include "cpu/domain.h"
 #include "cpu/thread.h"
 #include "hypervisor/adapter.h"
+#include "hypervisor/platform_state.h"
 #include "hypervisor/profile.h"
 #include "hypervisor/xics.h"
 
@@ -72,6 +73,11 @@ class Partition {
   void power_on();
   /// Stops every processor at once and resets everything; state Not Activated.
   void power_off();
+  /// The same from a virtual processor's own thread (RTAS power-off): asynchronous.
+  void request_power_off();
+  /// Asks the operating system to shut down, by an EPOW event. Whether it does is up to it.
+  void request_shutdown();
+  bool shutdown_requested() const;
   /// Asynchronous power_on after power_off, as RTAS system-reboot does.
   void reboot();
   PartitionState state() const;
@@ -79,6 +85,9 @@ class Partition {
   std::string reference_code() const;   ///< Operator panel, newest.
   std::vector<std::pair<u64, std::string>> reference_codes() const;  ///< (unix seconds, code), newest first.
   void progress(const std::string& code);  ///< Operator panel; "Linux ppc64" when the kernel runs.
+  void panel_character(char c);            ///< RTAS display-character.
+  /// Open Firmware -> Running: the operating system negotiated its options (CAS) or registered an area.
+  void note_running();
   u64 instructions() const;             ///< Sum over processors.
 
   // -- parts
@@ -99,6 +108,12 @@ class Partition {
   std::mutex& hpt_lock() { return hpt_lock_; }  ///< Held by the page-table hcalls.
   /// The tree as built at power-on; migration rebuilds it and update-nodes reports the difference.
   DeviceTree& device_tree() { return *device_tree_; }
+  std::mutex& tree_lock() { return tree_lock_; }  ///< Held while it is used, once the partition runs.
+  PlatformState platform() const;                                            ///< A copy.
+  void change_platform(const std::function<void(PlatformState&)>& change);   ///< Under its lock.
+  /// Device tree as the guest knows it, and PlatformState: one opaque blob of the migration stream.
+  std::vector<u8> save_platform() const;
+  void restore_platform(std::span<const u8> blob);  ///< Throws std::runtime_error if it is damaged.
 
   // -- mobility (hypervisor/mobility.cpp; used by the migration room)
   void set_mobility(u64 stream_id, MobilityListener* listener);  ///< Then state Enabled; nullptr ends.
@@ -106,17 +121,28 @@ class Partition {
   VasiState vasi_state() const;
   void set_vasi_state(VasiState state);
   MobilityListener* mobility_listener() const;
+  /// Tells the listener that the partition gives up; false when it is too late or nothing is under way.
+  bool cancel_mobility(u32 reason);
   /// Source, inside MobilityListener::suspended(): disables CRQs, queues FF06, pauses LANs, stops time.
   void quiesce_adapters();
-  /// Source after an abort: undo; destination after restore: FF06 queued, device tree differences armed.
+  /// Source after an abort: undo; destination after restore (the queued FF06 came with the memory): LANs run
+  /// again, device tree differences armed.
   void resume_adapters();
-  /// Destination: after restore of everything, starts the processors; the caller of ibm,suspend-me gets 0.
+  /// Destination: after restore of everything (each processor's restore_dispatch() included), starts the
+  /// processors; the caller of ibm,suspend-me gets 0.
   void start_restored();
   /// Source after a completed move: ends the processors without touching memory.
   void stop_processors();
+  /// ibm,suspend-me on `caller`: its RTAS status. The argument buffer's status word is at `status_address`.
+  i32 suspend(VirtualProcessor& caller, u64 status_address);
+  std::mutex& join_lock() { return join_lock_; }  ///< Held while it is decided who is the last active thread.
+  bool others_active(const VirtualProcessor& self);
 
  private:
-  friend class VirtualProcessor;
+  void load();
+  void report(PartitionState state);
+  void stop_all();
+  void enter_error(const std::string& why);
   ManagedSystem& system_;
   Profile profile_;
   PartitionClock clock_;
@@ -125,7 +151,7 @@ class Partition {
   std::vector<std::unique_ptr<VirtualProcessor>> processors_;
   std::map<u32, std::unique_ptr<VirtualAdapter>> adapters_;
   std::vector<u8> nvram_;
-  std::mutex nvram_lock_, hpt_lock_;
+  std::mutex nvram_lock_, hpt_lock_, join_lock_, tree_lock_;
   std::unique_ptr<DeviceTree> device_tree_;
   struct Private;
   std::unique_ptr<Private> p_;  ///< Life-cycle, operator panel, mobility: hypervisor/partition.cpp.

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "hypervisor/alarm_clock.h"
 #include "hypervisor/partition.h"
 #include "hypervisor/profile.h"
 
@@ -33,6 +34,7 @@ class ManagedSystem {
   const std::string& default_firmware() const { return default_firmware_; }  ///< Path of firmware.bin.
   void set_io_server(IoServer* server) { io_server_ = server; }
   IoServer* io_server() { return io_server_; }
+  AlarmClock& alarm_clock() { return alarm_clock_; }
 
   /// Defines a partition (Not Activated). Throws std::runtime_error: name or id in use, memory or processors
   /// exceed what the system has.
@@ -46,9 +48,12 @@ class ManagedSystem {
   u32 next_free_id() const;
 
  private:
+  u64 free_memory_locked() const;
+  u32 free_processors_locked() const;
   SystemIdentity identity_;
   std::string default_firmware_;
   IoServer* io_server_ = nullptr;
+  AlarmClock alarm_clock_;  ///< Outlives the partitions.
   mutable std::mutex lock_;
   std::vector<std::shared_ptr<Partition>> partitions_;
 };

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "cpu/thread.h"
+#include "hypervisor/alarm_clock.h"
 
 namespace baton::hypervisor {
 
@@ -15,7 +16,7 @@ class Partition;
 /// Where a virtual processor is, for dispatch, H_JOIN and query-cpu-stopped-state.
 enum class Dispatch { kStopped, kRunning, kCeded, kJoined, kConferred, kSuspended };
 
-class VirtualProcessor final : public cpu::DecrementerAlarm {
+class VirtualProcessor final : public cpu::DecrementerAlarm, public AlarmClock::Sleeper {
  public:
   VirtualProcessor(Partition& partition, u32 server);
   ~VirtualProcessor() override;
@@ -27,36 +28,62 @@ class VirtualProcessor final : public cpu::DecrementerAlarm {
 
   /// RTAS start-cpu, boot: state stopped -> running at `address` with r3. False: not stopped.
   bool start(u64 address, u64 r3, bool sf);
-  /// Starts the host thread on the present state (after a restore).
+  /// Starts the host thread on the present state (after a restore). kSuspended is the caller of ibm,suspend-me,
+  /// which goes on; kStopped starts nothing.
   void start_restored(Dispatch as);
-  void stop();        ///< Any thread but its own: returns when the host thread has ended.
-  void wake();        ///< Interrupt line, PROD, or a request arrived.
-  void prod();        ///< H_PROD: sets the prod flag and wakes.
+  /// After a restore: what dispatch() said when the state was saved; Partition::start_restored() acts on it.
+  void restore_dispatch(Dispatch as) { dispatch_ = as; }
+  void request_stop();  ///< Asks without waiting.
+  void stop();          ///< Any thread but its own: returns when the host thread has ended.
+  void wake();          ///< Interrupt line, PROD, or a request arrived.
+  void prod();          ///< H_PROD: sets the prod flag and wakes.
 
   // Called on its own host thread by hcall handlers.
-  void cede();                 ///< H_CEDE
-  i64 join();                  ///< H_JOIN
-  void confer_until_prodded(); ///< H_CONFER to itself
+  void cede();                  ///< H_CEDE
+  i64 join();                   ///< H_JOIN
+  void confer_until_prodded();  ///< H_CONFER to itself
+  void halt();                  ///< The host thread ends instead of returning to the guest (stop-self, power-off).
+  bool halted() const { return halted_; }
+  void enter_suspension();      ///< ibm,suspend-me: not dispatched...
+  void leave_suspension();      ///< ...and dispatched again.
+
+  /// True if it cannot run guest code until somebody starts or prods it.
+  bool at_rest();
+  /// As at_rest(), and stays so until release() whatever arrives (ibm,suspend-me).
+  bool hold();
+  void release();
 
   void arm(u64 deadline) override;
+  void alarm() override;
 
   // Per-processor areas (PAPR 5); logical real addresses, 0 = not registered.
   u64 vpa = 0, slb_shadow = 0, dtl = 0;
   u64 dtl_bytes = 0, dtl_index = 0;
-  u32 yield_count = 0;
+  std::atomic<u32> yield_count{0};  ///< Even while dispatched.
   std::atomic<bool> prodded{false};
+  std::atomic<u64> purr_at_rest{0};  ///< PURR when it was last undispatched, for others to read.
 
  private:
-  void loop();
+  void loop(Dispatch as);
   bool wait(Dispatch as, bool interrupts_wake);
+  bool may_wake(bool interrupts_wake) const;
+  void launch(Dispatch as);
+  void begin_dispatch();
+  void end_dispatch();
+  void count_dispatch(bool running);
+  void log_dispatch(u8 dispatch_reason, u8 preempt_reason, u64 waited);
+
   Partition& partition_;
   u32 server_;
   cpu::Thread thread_;
+  std::mutex start_lock_;  ///< One start or stop at a time; taken before lock_.
   std::thread host_;
   std::mutex lock_;
   std::condition_variable changed_;
   std::atomic<Dispatch> dispatch_{Dispatch::kStopped};
-  std::atomic<bool> stop_requested_{false};
+  std::atomic<bool> stop_requested_{false}, halted_{false};
+  bool parked_ = false;  ///< Waits, and has written its yield count.
+  bool held_ = false;
 };
 
 }  // namespace baton::hypervisor
