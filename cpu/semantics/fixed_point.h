@@ -7,10 +7,12 @@
 
 namespace baton::cpu::sem {
 
+// Register numbers are passed on as u64: in a stencil they are relocation holes, and a narrower type would
+// cost a mask.
 namespace detail {
 
 template <bool Rc>
-[[gnu::always_inline]] inline void result(State& s, u32 to, u64 value) {
+[[gnu::always_inline]] inline void result(State& s, u64 to, u64 value) {
   s.gpr[to] = value;
   if constexpr (Rc) set_cr0(s, value);
 }
@@ -23,7 +25,7 @@ inline void set_ov(State& s, bool overflow) {
 /// x + y + carry_in; CA and OV come from bit 0 or bit 32 of the adder by MSR[SF] (4.1). OV before CR0, which
 /// copies SO.
 template <bool Ca, bool Oe, bool Rc>
-[[gnu::always_inline]] inline void add(State& s, u32 to, u64 x, u64 y, u64 carry_in) {
+[[gnu::always_inline]] inline void add(State& s, u64 to, u64 x, u64 y, u64 carry_in) {
   u64 sum;
   const bool wrapped = __builtin_add_overflow(x, y, &sum);
   const bool wrapped_again = __builtin_add_overflow(sum, carry_in, &sum);
@@ -39,13 +41,13 @@ template <bool Ca, bool Oe, bool Rc>
 }
 
 /// CR field of a comparison; `less` and `greater` exclude each other.
-[[gnu::always_inline]] inline void compare(State& s, u32 field, bool less, bool greater) {
+[[gnu::always_inline]] inline void compare(State& s, u64 field, bool less, bool greater) {
   s.cr[field] = static_cast<u8>((less ? 8 : greater ? 4 : 2) | s.xer_so);
 }
 
 /// TO is the five conditions <s, >s, =, <u, >u from its high bit down.
 template <class Signed, class Unsigned>
-[[gnu::always_inline]] inline Flow trap(State& s, u32 to, Signed x, Signed y) {
+[[gnu::always_inline]] inline Flow trap(State& s, u64 to, Signed x, Signed y) {
   const auto ux = static_cast<Unsigned>(x), uy = static_cast<Unsigned>(y);
   const u32 met =
       (x < y ? 16u : 0u) | (x > y ? 8u : 0u) | (x == y ? 4u : 0u) | (ux < uy ? 2u : 0u) | (ux > uy ? 1u : 0u);
@@ -154,7 +156,7 @@ template <class O, bool Rc>
 
 namespace detail {
 template <class T, bool Oe, bool Rc>
-[[gnu::always_inline]] inline void divide(State& s, u32 to, T dividend, T divisor) {
+[[gnu::always_inline]] inline void divide(State& s, u64 to, T dividend, T divisor) {
   using U = std::make_unsigned_t<T>;
   bool impossible = divisor == 0;
   if constexpr (std::is_signed_v<T>)
