@@ -71,6 +71,8 @@ class Machine {
   explicit Machine(bool sf = true) : domain_(1 << 20, 18, clock_), thread_(domain_, 0, nullptr) {
     thread_.reset(0, 0, sf);
     s.msr |= msr::FP;
+    // Interrupt vectors: an interrupt that nobody expected stays where it can be seen.
+    for (u64 at = 0x100; at < 0x1000; at += 4) memory().store<u32>(at, 0x48000000);
   }
 
   struct Outcome {
