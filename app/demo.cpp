@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/demo.h"
 
-#include <iostream>
+#include "app/demo/demo.h"
 
 namespace baton::app {
 
-int run_demo(const std::string&, const std::vector<std::string>&) {
-  std::cerr << "This build has no demonstration; use \"baton system\" and \"baton hmc\".\n";
-  return 1;
+int run_demo(const std::string& run_dir, const std::vector<std::string>& words) {
+  return demo::demo_main(demo::parse_demo_options(run_dir, words));
 }
 
 }  // namespace baton::app
