@@ -169,6 +169,8 @@ constexpr AttributeRow kAttributes[] = {
      [](const Subject& s) {
        return std::string(s.partition ? hypervisor::to_string(s.partition->vasi_state()) : "");
      }},
+    {"lpar", "instructions",
+     [](const Subject& s) { return std::to_string(s.partition ? s.partition->instructions() : 0); }},
 
     {"prof", "name",
      [](const Subject& s) {
