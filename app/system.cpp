@@ -49,7 +49,7 @@ void claim_socket(const std::string& path, const std::string& system) {
 RunningSystem::RunningSystem(const Config& config, const std::string& run_dir)
     : system_(config.identity, firmware_of(config)),
       vios_(system_, config.vios),
-      mover_(system_, vios_, config.mover_address),
+      mover_(system_, vios_, config.mover_address, run_dir + "/" + config.identity.name + ".arrivals"),
       control_(
           system_, vios_, mover_,
           [](const std::string& address) -> std::shared_ptr<hmc::Control> {
@@ -82,6 +82,7 @@ RunningSystem::RunningSystem(const Config& config, const std::string& run_dir)
 }
 
 RunningSystem::~RunningSystem() {
+  mover_.shut_down();
   control_.shut_down();
   service_.reset();
   for (const auto& partition : system_.partitions()) {

@@ -80,10 +80,14 @@ class Refused : public std::runtime_error {
 /// The migration room of one managed system: source and target movers, validation, state of moves.
 class Mover {
  public:
-  /// `listen_address`: where movers of other systems connect, "127.0.0.1" or "127.0.0.1:4711". Throws
-  /// std::runtime_error when it cannot be had.
-  Mover(hypervisor::ManagedSystem& system, vios::Vios& vios, const std::string& listen_address = "127.0.0.1");
+  /// `listen_address`: where movers of other systems connect, "127.0.0.1" or "127.0.0.1:4711".
+  /// `ownership_file`: where arrivals are recorded, so that a source can still ask after a restart; empty:
+  /// not recorded. Throws std::runtime_error when the address cannot be had.
+  Mover(hypervisor::ManagedSystem& system, vios::Vios& vios, const std::string& listen_address = "127.0.0.1",
+        const std::string& ownership_file = {});
   ~Mover();
+  /// Rolls back the moves that can still be, and takes no more. Call it before the partitions are stopped.
+  void shut_down();
 
   /// Called when a partition has left for another system, before it is removed here.
   void on_departure(std::function<void(hypervisor::Partition&, const std::string& remote_system)> callback);
@@ -111,7 +115,7 @@ class Mover {
   std::vector<Progress> progress() const;  ///< Moves under way and the last one of each partition.
   /// The latest move of the partition; migration_state "Not Migrating" if there is none.
   Progress progress_of(const std::string& partition_name) const;
-  u32 active_limit() const { return 4; }
+  u32 active_limit() const;  ///< Active moves at a time, as source and target together.
 
  private:
   struct Private;

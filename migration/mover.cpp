@@ -1,0 +1,644 @@
+// SPDX-License-Identifier: Apache-2.0
+// The migration room of one system: validation, and who moves.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <list>
+#include <set>
+#include <thread>
+
+#include "migration/description.h"
+#include "migration/messages.h"
+#include "migration/migration.h"
+#include "migration/rmc_agent.h"
+#include "migration/source_move.h"
+#include "migration/target_move.h"
+
+namespace baton::migration {
+namespace {
+
+using hypervisor::Partition;
+using hypervisor::PartitionState;
+using hypervisor::Profile;
+using namespace std::chrono_literals;
+
+constexpr u32 kActiveLimit = 4;  ///< Of POWER6 systems on gigabit links (LPM 2.4).
+constexpr u64 kLmb = 16ull << 20;
+constexpr auto kCheckTimeout = 90s;  ///< A hook may take a minute (guest/PROTOCOL.md 2).
+constexpr i64 kClockTolerance = 10;  ///< Seconds.
+constexpr auto kTick = 500ms;
+constexpr int kHelloTicks = 60;  ///< How long a restored partition is asked for its agent.
+constexpr std::size_t kMostStrangers = 32;
+
+std::string mac_text(const std::array<u8, 6>& mac) {
+  char text[20];
+  std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+                mac[5]);
+  return text;
+}
+
+bool is_default_vtd(const std::string& name) {
+  return name.starts_with("vtscsi") &&
+         std::all_of(name.begin() + 6, name.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+}  // namespace
+
+struct Mover::Private {
+  Private(hypervisor::ManagedSystem& managed, vios::Vios& server, const std::string& address,
+          const std::string& ownership)
+      : system(managed), vios(server), listener(address), ownership_file(ownership) {
+    std::ifstream file(ownership_file);
+    for (u64 id; file >> std::hex >> id;) owned.insert(id);
+  }
+
+  hypervisor::ManagedSystem& system;
+  vios::Vios& vios;
+  ListeningSocket listener;
+  std::function<void(Partition&, const std::string&)> departure;
+
+  mutable std::mutex lock;
+  std::map<const Partition*, std::shared_ptr<GuestAgent>> agents;
+  std::map<const Partition*, int> hello_ticks;  ///< Partitions whose agent is asked to announce itself.
+  std::list<std::shared_ptr<SourceMove>> sources;
+  std::list<std::shared_ptr<TargetMove>> targets;
+  std::map<std::string, Progress> history;  ///< The last move of each partition that is over.
+  std::string ownership_file;
+  std::set<u64> owned;  ///< Streams whose partitions became ours, ever.
+  bool closing = false;
+  std::condition_variable closed;
+
+  struct Connection {
+    std::thread thread;
+    std::shared_ptr<std::atomic<bool>> done = std::make_shared<std::atomic<bool>>(false);
+  };
+  std::list<Connection> connections;
+  std::thread acceptor, ticker;
+
+  std::shared_ptr<GuestAgent> agent(const std::shared_ptr<Partition>& partition);
+  void forget_agent(const Partition* partition);
+  void own(u64 stream_id);
+  u32 moves_under_way() const;  ///< With the lock held.
+  std::shared_ptr<SourceMove> source_of(const std::string& partition) const;
+  std::shared_ptr<TargetMove> target_of(u64 stream_id) const;
+  Description describe(Partition& partition, bool active, std::vector<Finding>& findings);
+  std::vector<Finding> validate(const std::shared_ptr<Partition>& partition, RemoteSystem& remote,
+                                Description& description, bool& checked);
+  std::vector<Finding> check_incoming(const Description& description);
+  void accept_loop();
+  void serve(std::unique_ptr<Socket> socket);
+  void tick_loop();
+  void tick();
+};
+
+// -- agents
+
+std::shared_ptr<GuestAgent> Mover::Private::agent(const std::shared_ptr<Partition>& partition) {
+  const std::lock_guard hold(lock);
+  std::shared_ptr<GuestAgent>& agent = agents[partition.get()];
+  if (!agent) agent = std::make_shared<GuestAgent>(partition);
+  return agent;
+}
+
+void Mover::Private::forget_agent(const Partition* partition) {
+  std::shared_ptr<GuestAgent> agent;  // Ends outside the lock.
+  const std::lock_guard hold(lock);
+  hello_ticks.erase(partition);
+  if (const auto found = agents.find(partition); found != agents.end()) {
+    agent = std::move(found->second);
+    agents.erase(found);
+  }
+}
+
+// -- who moves
+
+/// The record that decides: a source that lost sight of the move asks for it, even after we were started
+/// anew. It must outlive this process, not the host, which both sides share; so it is written and not
+/// synchronised.
+void Mover::Private::own(u64 stream_id) {
+  const std::lock_guard hold(lock);
+  if (!ownership_file.empty()) {
+    std::ofstream file(ownership_file, std::ios::app);
+    if (!(file << std::hex << stream_id << std::endl)) {
+      throw std::runtime_error("The destination cannot write " + ownership_file + ".");
+    }
+  }
+  owned.insert(stream_id);
+}
+
+u32 Mover::Private::moves_under_way() const {
+  u32 count = 0;
+  for (const auto& move : sources) count += move->active() && !move->record().get().finished;
+  for (const auto& move : targets) count += move->active() && !move->record().get().finished;
+  return count;
+}
+
+std::shared_ptr<SourceMove> Mover::Private::source_of(const std::string& partition) const {
+  const std::lock_guard hold(lock);
+  for (const auto& move : sources) {
+    if (move->partition().name() == partition) return move;
+  }
+  return nullptr;
+}
+
+std::shared_ptr<TargetMove> Mover::Private::target_of(u64 stream_id) const {
+  const std::lock_guard hold(lock);
+  for (const auto& move : targets) {
+    if (move->stream_id() == stream_id) return move;
+  }
+  return nullptr;
+}
+
+// -- validation
+
+/// What the destination must know. Disks that cannot be identified become findings.
+Description Mover::Private::describe(Partition& partition, bool active, std::vector<Finding>& findings) {
+  Description d;
+  d.stream_version = kStreamVersion;
+  d.source_system = system.identity().name;
+  d.source_type_model = system.identity().type_model;
+  d.source_serial = system.identity().serial;
+  d.active = active;
+  d.hpt_bytes = partition.hpt().bytes();
+  d.lmb_bytes = kLmb;
+  d.time_of_day_ns = time_of_day_ns();
+  d.profile = partition.profile();
+  for (const auto& disk : d.profile.disks) {
+    std::string id;
+    try {
+      id = vios.unique_id(disk.backing);
+    } catch (const std::runtime_error& problem) {
+      findings.push_back(
+          make_finding(Message::kDiskUnreadable, {disk.backing, partition.name(), problem.what()}));
+    }
+    d.disk_ids.push_back(id);
+  }
+  for (auto& slot : d.profile.ethernet) {
+    // The address of an adapter stays, even if it was derived from the source's serial number.
+    const auto found = partition.adapters().find(slot.slot);
+    if (found != partition.adapters().end()) {
+      if (const auto* lan = dynamic_cast<const hypervisor::LogicalLan*>(found->second.get()))
+        slot.mac = lan->mac();
+    }
+    std::vector<u16> vlans = slot.vlans;
+    vlans.push_back(slot.pvid);
+    for (const u16 vlan : vlans) {
+      if (vios.bridges_vlan(vlan)) d.bridged_vlans.push_back(vlan);
+    }
+  }
+  return d;
+}
+
+std::vector<Finding> Mover::Private::validate(const std::shared_ptr<Partition>& partition,
+                                              RemoteSystem& remote, Description& description, bool& checked) {
+  std::vector<Finding> findings;
+  checked = false;
+  const PartitionState state = partition->state();
+  const bool active = state != PartitionState::kNotActivated;
+  if (active && state != PartitionState::kRunning) {
+    findings.push_back(make_finding(Message::kWrongState, {partition->name(), hypervisor::to_string(state)}));
+    return findings;
+  }
+  description = describe(*partition, active, findings);
+  try {
+    if (remote.name() == system.identity().name) {
+      findings.push_back(make_finding(Message::kSameSystem, {system.identity().name}));
+      return findings;
+    }
+    const std::vector<Finding> theirs = remote.validate(encode(description));
+    findings.insert(findings.end(), theirs.begin(), theirs.end());
+  } catch (const std::runtime_error& problem) {
+    findings.push_back(make_finding(Message::kPeerUnreachable, {problem.what()}));
+  }
+  if (!active) return findings;
+
+  if (!vios.clients_migratable(*partition))
+    findings.push_back(make_finding(Message::kClientNotMigratable, {partition->name()}));
+  const auto guest = agent(partition);
+  if (!guest->active()) {
+    findings.push_back(make_finding(Message::kNoAgent, {partition->name()}));
+  } else if (!guest->can_migrate()) {
+    findings.push_back(make_finding(Message::kAgentCannot, {partition->name()}));
+  } else if (findings.empty()) {
+    // Last, and only if all else is well: it makes the guest's applications prepare.
+    const AgentReply reply = guest->wait_result(guest->send("check"), kCheckTimeout);
+    if (!reply.rc) {
+      findings.push_back(make_finding(Message::kNoAgent, {partition->name()}));
+    } else if (*reply.rc != 0) {
+      findings.push_back(
+          make_finding(Message::kVeto, {partition->name(), std::to_string(*reply.rc), reply.text}));
+    } else {
+      checked = true;
+    }
+  }
+  return findings;
+}
+
+std::vector<Finding> Mover::Private::check_incoming(const Description& d) {
+  std::vector<Finding> out;
+  const std::string& here = system.identity().name;
+  if (d.stream_version != kStreamVersion) {
+    out.push_back(make_finding(Message::kStreamVersion,
+                               {std::to_string(d.stream_version), here, std::to_string(kStreamVersion)}));
+  }
+  {
+    const std::lock_guard hold(lock);
+    if (d.active && moves_under_way() >= kActiveLimit) {
+      out.push_back(make_finding(Message::kTooManyMovesThere, {here, std::to_string(kActiveLimit)}));
+    }
+  }
+  const i64 apart = (time_of_day_ns() - d.time_of_day_ns) / 1'000'000'000;
+  if (d.active && (apart > kClockTolerance || apart < -kClockTolerance)) {
+    out.push_back(make_finding(Message::kClock, {here, std::to_string(apart < 0 ? -apart : apart)}));
+  }
+  const Profile& p = d.profile;
+  if (system.find(p.name) || p.name == vios.config().name)
+    out.push_back(make_finding(Message::kNameInUse, {here, p.name}));
+  if (d.lmb_bytes != kLmb) {
+    out.push_back(make_finding(Message::kMemoryBlock,
+                               {std::to_string(d.lmb_bytes >> 20), std::to_string(kLmb >> 20), here}));
+  }
+  // A partition's resources are its own from its definition on, as in ManagedSystem::create.
+  if (p.memory > system.free_memory()) {
+    out.push_back(make_finding(Message::kMemory, {std::to_string(p.memory >> 20), here,
+                                                  std::to_string(system.free_memory() >> 20)}));
+  }
+  if (p.processors > system.free_processors()) {
+    out.push_back(make_finding(Message::kProcessors, {std::to_string(p.processors), here,
+                                                      std::to_string(system.free_processors())}));
+  }
+  if (p.proc_compat_mode != "POWER6" && p.proc_compat_mode != "POWER6_enhanced") {
+    out.push_back(make_finding(Message::kCompatMode, {here, p.proc_compat_mode}));
+  }
+  for (std::size_t i = 0; i < p.disks.size(); ++i) {
+    const std::string& id = d.disk_ids[i];
+    if (id.empty()) continue;  // The source has said so already.
+    const std::string hdisk = vios.hdisk_by_unique_id(id);
+    if (hdisk.empty()) {
+      out.push_back(
+          make_finding(Message::kNoLun, {std::to_string(p.disks[i].slot), here, id, p.disks[i].backing}));
+      continue;
+    }
+    for (const auto& other : system.partitions()) {
+      for (const auto& disk : other->profile().disks) {
+        if (disk.backing == hdisk) {
+          out.push_back(make_finding(Message::kLunInUse, {id, hdisk, here, std::to_string(other->id())}));
+        }
+      }
+    }
+  }
+  for (const auto& slot : p.ethernet) {
+    std::vector<u16> vlans = slot.vlans;
+    vlans.push_back(slot.pvid);
+    for (const u16 vlan : vlans) {
+      // A VLAN that leads nowhere at the source need not lead anywhere here.
+      const bool used =
+          std::find(d.bridged_vlans.begin(), d.bridged_vlans.end(), vlan) != d.bridged_vlans.end();
+      if (used && !vios.bridges_vlan(vlan)) {
+        out.push_back(make_finding(Message::kVlan, {std::to_string(slot.slot), std::to_string(vlan), here}));
+      }
+    }
+    if (slot.mac != std::array<u8, 6>{} && vios.mac_in_use(slot.mac)) {
+      out.push_back(make_finding(Message::kMac, {mac_text(slot.mac), std::to_string(slot.slot), here}));
+    }
+  }
+  return out;
+}
+
+// -- threads
+
+void Mover::Private::accept_loop() {
+  while (std::unique_ptr<Socket> socket = listener.accept()) {
+    const std::lock_guard hold(lock);
+    for (auto it = connections.begin(); it != connections.end();) {
+      if (*it->done) {
+        it->thread.join();
+        it = connections.erase(it);
+      } else {
+        ++it;
+      }
+    }
+    if (closing || connections.size() >= kMostStrangers) continue;
+    Connection& connection = connections.emplace_back();
+    connection.thread = std::thread([this, done = connection.done, s = socket.release()] {
+      serve(std::unique_ptr<Socket>(s));
+      *done = true;
+    });
+  }
+}
+
+void Mover::Private::serve(std::unique_ptr<Socket> socket) try {
+  socket->set_timeout(5s);
+  const Preamble preamble = read_preamble(*socket);
+  const std::shared_ptr<TargetMove> move = target_of(preamble.stream_id);
+  if (!move || !move->take(preamble.key)) {
+    spdlog::warn("migmover: a connection without a valid key was refused");
+    return;
+  }
+  move->serve(std::move(socket));
+  if (move->record().get().ok && move->active()) {
+    const auto guest = agent(move->partition());
+    const std::lock_guard hold(lock);
+    hello_ticks[move->partition().get()] = kHelloTicks;
+    guest->hello();
+  } else if (!move->record().get().ok) {
+    forget_agent(move->partition().get());
+  }
+} catch (const std::exception& problem) {
+  spdlog::warn("migmover: a connection was refused: {}", problem.what());
+}
+
+void Mover::Private::tick_loop() {
+  std::unique_lock hold(lock);
+  while (!closed.wait_for(hold, kTick, [this] { return closing; })) {
+    hold.unlock();
+    tick();
+    hold.lock();
+  }
+}
+
+void Mover::Private::tick() {
+  std::vector<std::shared_ptr<TargetMove>> all_targets;
+  std::vector<std::shared_ptr<GuestAgent>> all_agents;
+  {
+    const std::lock_guard hold(lock);
+    all_targets.assign(targets.begin(), targets.end());
+    for (const auto& [partition, agent] : agents) all_agents.push_back(agent);
+  }
+  for (const auto& move : all_targets) {
+    move->tick();
+    if (!move->over()) continue;
+    const std::lock_guard hold(lock);
+    history[move->record().get().partition] = move->record().get();
+    targets.remove(move);
+  }
+  const auto partitions = system.partitions();
+  for (const auto& agent : all_agents) {
+    Partition& partition = agent->partition();
+    const bool here = std::any_of(partitions.begin(), partitions.end(),
+                                  [&](const auto& p) { return p.get() == &partition; });
+    if (!here) {
+      forget_agent(&partition);
+      continue;
+    }
+    const PartitionState state = partition.state();
+    if (state != PartitionState::kRunning && state != PartitionState::kShuttingDown) agent->forget();
+    const std::lock_guard hold(lock);
+    const auto ask = hello_ticks.find(&partition);
+    if (ask == hello_ticks.end()) continue;
+    if (agent->active() || --ask->second == 0)
+      hello_ticks.erase(ask);
+    else
+      agent->hello();
+  }
+}
+
+// -- Mover
+
+Mover::Mover(hypervisor::ManagedSystem& system, vios::Vios& vios, const std::string& listen_address,
+             const std::string& ownership_file)
+    : p_(std::make_unique<Private>(system, vios, listen_address, ownership_file)) {
+  p_->acceptor = std::thread([this] { p_->accept_loop(); });
+  p_->ticker = std::thread([this] { p_->tick_loop(); });
+}
+
+Mover::~Mover() {
+  shut_down();
+  p_->listener.shut_down();
+  p_->acceptor.join();
+  p_->ticker.join();
+  for (auto& connection : p_->connections) connection.thread.join();
+}
+
+void Mover::shut_down() {
+  std::vector<std::shared_ptr<SourceMove>> sources;
+  std::vector<std::shared_ptr<TargetMove>> targets;
+  {
+    const std::lock_guard hold(p_->lock);
+    p_->closing = true;
+    p_->closed.notify_all();
+    sources.assign(p_->sources.begin(), p_->sources.end());
+    targets.assign(p_->targets.begin(), p_->targets.end());
+  }
+  for (const auto& move : sources) move->shut_down();
+  for (const auto& move : targets) move->call_off("The destination system stops.");
+}
+
+void Mover::on_departure(std::function<void(Partition&, const std::string&)> callback) {
+  const std::lock_guard hold(p_->lock);
+  p_->departure = std::move(callback);
+}
+
+std::shared_ptr<GuestAgent> Mover::agent(const std::shared_ptr<Partition>& partition) {
+  return p_->agent(partition);
+}
+
+std::vector<Finding> Mover::validate(Partition& partition, RemoteSystem& remote) {
+  const std::shared_ptr<Partition> shared = p_->system.find(partition.name());
+  if (!shared || p_->source_of(partition.name()))
+    return {make_finding(Message::kBeingMoved, {partition.name()})};
+  Description description;
+  bool checked = false;
+  std::vector<Finding> findings = p_->validate(shared, remote, description, checked);
+  // The guest's applications were told that a move may come; none does.
+  if (checked) p_->agent(shared)->send("undocheck");
+  return findings;
+}
+
+void Mover::migrate(const std::shared_ptr<Partition>& partition, RemoteSystem& remote) {
+  const bool active = partition->state() != PartitionState::kNotActivated;
+  std::string remote_name;
+  try {
+    remote_name = remote.name();
+  } catch (const std::runtime_error& problem) {
+    throw Refused({make_finding(Message::kPeerUnreachable, {problem.what()})});
+  }
+  const auto guest = p_->agent(partition);
+  std::shared_ptr<SourceMove> move;
+  {
+    const std::lock_guard hold(p_->lock);
+    if (p_->closing) throw std::runtime_error("The managed system stops.");
+    for (const auto& other : p_->sources) {
+      if (&other->partition() == partition.get())
+        throw Refused({make_finding(Message::kBeingMoved, {partition->name()})});
+    }
+    for (const auto& other : p_->targets) {
+      if (other->partition() == partition && !other->record().get().finished) {
+        throw Refused({make_finding(Message::kBeingMoved, {partition->name()})});
+      }
+    }
+    if (active && p_->moves_under_way() >= kActiveLimit) {
+      throw Refused(
+          {make_finding(Message::kTooManyMoves, {p_->system.identity().name, std::to_string(kActiveLimit)})});
+    }
+    move = std::make_shared<SourceMove>(p_->system, p_->vios, partition, guest, active, remote_name,
+                                        [this](Partition& leaving, const std::string& to) {
+                                          p_->forget_agent(&leaving);
+                                          decltype(p_->departure) callback;
+                                          {
+                                            const std::lock_guard inner(p_->lock);
+                                            callback = p_->departure;
+                                          }
+                                          if (callback) callback(leaving, to);
+                                        });
+    p_->sources.push_back(move);
+  }
+  const auto drop = [&] {
+    const std::lock_guard hold(p_->lock);
+    p_->history[partition->name()] = move->record().get();
+    p_->sources.remove(move);
+  };
+  Description description;
+  bool checked = false;
+  try {
+    const std::vector<Finding> findings = p_->validate(partition, remote, description, checked);
+    if (!findings.empty()) throw Refused(findings);
+    if (description.active != active) {
+      throw Refused({make_finding(Message::kWrongState,
+                                  {partition->name(), hypervisor::to_string(partition->state())})});
+    }
+  } catch (const std::runtime_error& problem) {
+    if (checked) guest->send("undocheck");
+    move->give_up(problem.what());
+    drop();
+    throw;
+  }
+  try {
+    move->run(remote, description);
+  } catch (const std::runtime_error&) {
+    // A move in doubt stays in the list until migrlpar -o r settles it.
+    if (!move->in_doubt()) drop();
+    throw;
+  }
+  drop();
+}
+
+void Mover::stop(Partition& partition) {
+  const std::shared_ptr<SourceMove> move = p_->source_of(partition.name());
+  if (!move) throw std::runtime_error(make_finding(Message::kNotMoving, {partition.name()}).text);
+  move->stop();
+}
+
+std::string Mover::recover(const std::string& partition_name, RemoteSystem* remote) {
+  if (const std::shared_ptr<SourceMove> move = p_->source_of(partition_name)) {
+    if (!move->in_doubt()) {
+      throw std::runtime_error("The move of " + partition_name +
+                               " is under way; stop it with migrlpar -o s first.");
+    }
+    if (!remote) {
+      throw std::runtime_error("The outcome of the move of " + partition_name +
+                               " can only be settled by its destination; name it with -t.");
+    }
+    const std::string text = move->settle(*remote);
+    const std::lock_guard hold(p_->lock);
+    p_->history[partition_name] = move->record().get();
+    p_->sources.remove(move);
+    return text;
+  }
+  std::shared_ptr<TargetMove> left_over;
+  {
+    const std::lock_guard hold(p_->lock);
+    for (const auto& move : p_->targets) {
+      if (move->partition()->name() == partition_name && !move->record().get().finished) left_over = move;
+    }
+  }
+  if (left_over) {
+    if (left_over->call_off("The move was recovered: the shell is removed.")) {
+      return "The partition " + partition_name + " has arrived here; nothing was left to do.";
+    }
+    return "The shell of " + partition_name + " was removed.";
+  }
+  const std::lock_guard hold(p_->lock);
+  const auto last = p_->history.find(partition_name);
+  if (last == p_->history.end()) {
+    throw std::runtime_error("There is no move of " + partition_name + " to recover on this system.");
+  }
+  const bool failed = !last->second.ok;
+  p_->history.erase(last);
+  return failed ? "The failed move of " + partition_name + " left nothing behind; its record was cleared."
+                : "The move of " + partition_name + " had completed; its record was cleared.";
+}
+
+std::vector<Finding> Mover::validate_incoming(const std::string& description) {
+  try {
+    return p_->check_incoming(decode(description));
+  } catch (const std::runtime_error& problem) {
+    return {make_finding(Message::kBadDescription, {p_->system.identity().name, problem.what()})};
+  }
+}
+
+RemoteSystem::Shell Mover::create_shell(const std::string& bytes, u64 stream_id) {
+  if (stream_id == 0 || p_->target_of(stream_id)) throw std::runtime_error("The stream id is not usable.");
+  const Description description = decode(bytes);
+  const std::vector<Finding> findings = p_->check_incoming(description);
+  if (!findings.empty()) throw Refused(findings);
+  Profile profile = description.profile;
+  if (p_->system.find(std::to_string(profile.id))) profile.id = p_->system.next_free_id();
+  for (std::size_t i = 0; i < profile.disks.size(); ++i) {
+    profile.disks[i].backing = p_->vios.hdisk_by_unique_id(description.disk_ids[i]);
+    // A name that the administrator gave stays, a chosen one is chosen anew (LPM 1.2, step 3).
+    if (is_default_vtd(profile.disks[i].vtd)) profile.disks[i].vtd.clear();
+  }
+  const std::vector<vios::Mapping> mappings = p_->vios.mappings();
+  for (auto& slot : profile.scsi) {
+    const std::string end = "-C" + std::to_string(slot.server_slot);
+    const bool taken = std::any_of(mappings.begin(), mappings.end(),
+                                   [&](const vios::Mapping& m) { return m.physloc.ends_with(end); });
+    if (taken) slot.server_slot = 0;
+  }
+  auto move = std::make_shared<TargetMove>(p_->system, p_->vios, description, profile, stream_id,
+                                           [this](u64 id) { p_->own(id); });
+  p_->agent(move->partition());
+  {
+    const std::lock_guard hold(p_->lock);
+    if (!p_->closing) {
+      p_->targets.push_back(move);
+      return {p_->listener.address(), key_to_hex(move->key()), move->partition()->id()};
+    }
+  }
+  move->call_off("The destination system stops.");
+  throw std::runtime_error("The destination system stops.");
+}
+
+void Mover::abandon_shell(u64 stream_id) {
+  if (const std::shared_ptr<TargetMove> move = p_->target_of(stream_id))
+    move->call_off("The source called the move off.");
+}
+
+bool Mover::settle(u64 stream_id) {
+  {
+    const std::lock_guard hold(p_->lock);
+    if (p_->owned.contains(stream_id)) return true;
+  }
+  const std::shared_ptr<TargetMove> move = p_->target_of(stream_id);
+  // An unknown stream has no key any more, so that nothing can come of it.
+  return move && move->call_off("The source lost the connection.");
+}
+
+std::vector<Progress> Mover::progress() const {
+  const std::lock_guard hold(p_->lock);
+  std::vector<Progress> out;
+  for (const auto& move : p_->sources) out.push_back(move->record().get());
+  for (const auto& move : p_->targets) out.push_back(move->record().get());
+  for (const auto& [name, last] : p_->history) {
+    if (std::none_of(out.begin(), out.end(), [&](const Progress& p) { return p.partition == name; }))
+      out.push_back(last);
+  }
+  return out;
+}
+
+Progress Mover::progress_of(const std::string& partition_name) const {
+  for (Progress& p : progress()) {
+    if (p.partition == partition_name) return p;
+  }
+  Progress none;
+  none.partition = partition_name;
+  none.migration_state = phase::kNone;
+  return none;
+}
+
+u32 Mover::active_limit() const { return kActiveLimit; }
+
+}  // namespace baton::migration

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "migration/page_engine.h"
+
+#include <cstring>
+
+namespace baton::migration {
+
+using cpu::kFrameSize;
+
+bool is_zero_page(const u8* page) {
+  // Most pages with data show it in the first line; the rest is read in blocks that the compiler vectorises.
+  for (u64 at = 0; at < kFrameSize; at += 256) {
+    u64 any = 0;
+    for (u64 i = 0; i < 256; i += 8) {
+      u64 word;
+      std::memcpy(&word, page + at + i, 8);
+      any |= word;
+    }
+    if (any) return false;
+  }
+  return true;
+}
+
+PageSender::PageSender(FrameWriter& writer, const cpu::Memory& memory)
+    : writer_(writer), type_(FrameType::kMemory), memory_(&memory) {
+  pages_.resize(kBatchData * kFrameSize);
+}
+
+PageSender::PageSender(FrameWriter& writer, const cpu::HashPageTable& table)
+    : writer_(writer), type_(FrameType::kTable), table_(&table) {
+  pages_.resize(kBatchData * kFrameSize);
+}
+
+void PageSender::add(u64 frame) {
+  // The page may be written while it is copied: it is then marked dirty and comes again. What must not change
+  // is the copy, between checksum and send.
+  u8* to = pages_.data() + data_numbers_.size() * kFrameSize;
+  bool zero;
+  if (memory_) {
+    const u8* from = memory_->host(frame * kFrameSize);
+    zero = is_zero_page(from);
+    if (!zero) std::memcpy(to, from, kFrameSize);
+  } else {
+    table_->export_frame(frame, std::span<u8, kFrameSize>(to, kFrameSize));
+    zero = is_zero_page(to);
+  }
+  (zero ? zero_numbers_ : data_numbers_).push_back(frame);
+  if (data_numbers_.size() == kBatchData || data_numbers_.size() + zero_numbers_.size() == kBatchPages)
+    flush();
+}
+
+void PageSender::flush() {
+  const u32 counts[2] = {static_cast<u32>(data_numbers_.size()), static_cast<u32>(zero_numbers_.size())};
+  if (counts[0] + counts[1] == 0) return;
+  const auto raw = [](const auto& values) {
+    return std::span(reinterpret_cast<const u8*>(std::data(values)), sizeof values[0] * std::size(values));
+  };
+  const std::span<const u8> parts[] = {raw(counts), raw(data_numbers_), raw(zero_numbers_),
+                                       std::span(pages_).first(data_numbers_.size() * kFrameSize)};
+  writer_.send_parts(type_, parts);
+  data_pages_ += counts[0];
+  zero_pages_ += counts[1];
+  data_numbers_.clear();
+  zero_numbers_.clear();
+}
+
+PageReceiver::PageReceiver(cpu::Memory& memory) : memory_(&memory), seen_(memory.frames()) {}
+PageReceiver::PageReceiver(cpu::HashPageTable& table) : table_(&table), seen_(table.bytes() / kFrameSize) {}
+
+void PageReceiver::apply(std::span<const u8> payload) {
+  u32 counts[2];
+  if (payload.size() < sizeof counts)
+    throw StreamError("The migration stream is damaged: a batch of pages is too short.");
+  std::memcpy(counts, payload.data(), sizeof counts);
+  if (counts[0] > kBatchPages || counts[1] > kBatchPages || counts[0] + counts[1] > kBatchPages) {
+    throw StreamError("The migration stream is damaged: a batch has too many pages.");
+  }
+  const std::size_t numbers = counts[0] + counts[1], head = sizeof counts + 8 * numbers;
+  if (payload.size() != head + counts[0] * kFrameSize) {
+    throw StreamError("The migration stream is damaged: a batch of pages has the wrong length.");
+  }
+  u64 frames[kBatchPages];
+  std::memcpy(frames, payload.data() + sizeof counts, 8 * numbers);
+  for (std::size_t i = 0; i < numbers; ++i) {
+    if (frames[i] >= seen_.size())
+      throw StreamError("The migration stream is damaged: a page lies outside the partition.");
+  }
+  for (std::size_t i = 0; i < numbers; ++i) {
+    store(frames[i], i < counts[0] ? payload.data() + head + i * kFrameSize : nullptr);
+    if (!seen_[frames[i]]) {
+      seen_[frames[i]] = true;
+      ++seen_count_;
+    }
+  }
+}
+
+void PageReceiver::store(u64 frame, const u8* page) {
+  if (memory_) {
+    u8* to = memory_->host(frame * kFrameSize);
+    // A fresh partition's memory is zero already: looking is cheaper than making the host allocate it.
+    if (page)
+      std::memcpy(to, page, kFrameSize);
+    else if (!is_zero_page(to))
+      std::memset(to, 0, kFrameSize);
+    return;
+  }
+  static constexpr u8 kZeros[kFrameSize] = {};
+  table_->import_frame(frame, std::span<const u8, kFrameSize>(page ? page : kZeros, kFrameSize));
+}
+
+}  // namespace baton::migration

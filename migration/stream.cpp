@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "migration/stream.h"
+
+#include <sys/random.h>
+#define XXH_STATIC_LINKING_ONLY  // The state as a local variable.
+#include <xxhash.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace baton::migration {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "the stream is little-endian and so are we");
+
+constexpr char kMagic[8] = {'B', 'A', 'T', 'O', 'N', 'M', 'I', 'G'};
+constexpr std::size_t kPreambleBytes = 56;
+
+struct Header {
+  u32 type, flags;
+  u64 length, sequence, checksum;
+};
+static_assert(sizeof(Header) == kFrameHeaderBytes);
+
+u64 checksum(const Header& header, std::span<const u8> payload) {
+  const u64 seed = XXH3_64bits(&header, offsetof(Header, checksum));
+  return XXH3_64bits_withSeed(payload.data(), payload.size(), seed);
+}
+
+void fill_random(void* out, std::size_t size) {
+  auto* at = static_cast<u8*>(out);
+  while (size) {
+    const ssize_t n = getrandom(at, size, 0);
+    if (n < 0) throw std::runtime_error("The host gives no random numbers.");
+    at += n;
+    size -= static_cast<std::size_t>(n);
+  }
+}
+
+}  // namespace
+
+u64 longest_payload(FrameType type) {
+  switch (type) {
+    case FrameType::kMemory:
+    case FrameType::kTable:
+      return 4 << 20;
+    case FrameType::kState:
+      return 64 << 20;
+    case FrameType::kRefused:
+    case FrameType::kAbort:
+      return 4096;
+    default:
+      return 0;
+  }
+}
+
+void FrameWriter::send(FrameType type, std::span<const u8> payload) {
+  const std::span<const u8> parts[] = {payload};
+  send_parts(type, parts);
+}
+
+void FrameWriter::send_parts(FrameType type, std::span<const std::span<const u8>> parts) {
+  std::vector<std::span<const u8>> all(1);
+  Header header{static_cast<u32>(type), 0, 0, sequence_++, 0};
+  for (const std::span<const u8>& part : parts) {
+    header.length += part.size();
+    all.push_back(part);
+  }
+  if (header.length > longest_payload(type)) {
+    throw StreamError("A part of the partition's state is larger than the stream can carry.");
+  }
+  const u64 seed = XXH3_64bits(&header, offsetof(Header, checksum));
+  if (parts.size() == 1) {
+    header.checksum = XXH3_64bits_withSeed(parts[0].data(), parts[0].size(), seed);
+  } else {
+    alignas(64) XXH3_state_t state;
+    XXH3_INITSTATE(&state);
+    XXH3_64bits_reset_withSeed(&state, seed);
+    for (const std::span<const u8>& part : parts) XXH3_64bits_update(&state, part.data(), part.size());
+    header.checksum = XXH3_64bits_digest(&state);
+  }
+  all[0] = {reinterpret_cast<const u8*>(&header), sizeof header};
+  stream_.write(all);
+  bytes_ += sizeof header + header.length;
+}
+
+void FrameWriter::send_text(FrameType type, std::string_view text) {
+  text = text.substr(0, longest_payload(type));
+  send(type, {reinterpret_cast<const u8*>(text.data()), text.size()});
+}
+
+Frame FrameReader::read() {
+  Header header;
+  stream_.read({reinterpret_cast<u8*>(&header), sizeof header});
+  const auto type = static_cast<FrameType>(header.type);
+  if (header.type == 0 || header.type > kFrameTypes || header.flags != 0 ||
+      header.length > longest_payload(type) || header.sequence != sequence_) {
+    throw StreamError("The migration stream is damaged: a frame's header makes no sense.");
+  }
+  payload_.resize(header.length);
+  stream_.read(payload_);
+  if (checksum(header, payload_) != header.checksum) {
+    throw StreamError("The migration stream is damaged: a frame's checksum does not match.");
+  }
+  ++sequence_;
+  bytes_ += sizeof header + header.length;
+  return {type, payload_};
+}
+
+void write_preamble(ByteStream& stream, const Preamble& preamble) {
+  u8 bytes[kPreambleBytes] = {};
+  std::memcpy(bytes, kMagic, 8);
+  const u32 version = kStreamVersion;
+  std::memcpy(bytes + 8, &version, 4);
+  std::memcpy(bytes + 16, &preamble.stream_id, 8);
+  std::memcpy(bytes + 24, preamble.key.data(), 32);
+  const std::span<const u8> parts[] = {bytes};
+  stream.write(parts);
+}
+
+Preamble read_preamble(ByteStream& stream) {
+  u8 bytes[kPreambleBytes];
+  stream.read(bytes);
+  u32 version, zero;
+  std::memcpy(&version, bytes + 8, 4);
+  std::memcpy(&zero, bytes + 12, 4);
+  if (std::memcmp(bytes, kMagic, 8) != 0 || zero != 0) throw StreamError("This is not a migration stream.");
+  if (version != kStreamVersion) {
+    throw StreamError("The migration stream has version " + std::to_string(version) + ", we read version " +
+                      std::to_string(kStreamVersion) + ".");
+  }
+  Preamble preamble;
+  std::memcpy(&preamble.stream_id, bytes + 16, 8);
+  std::memcpy(preamble.key.data(), bytes + 24, 32);
+  return preamble;
+}
+
+std::string key_to_hex(const Key& key) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  for (const u8 byte : key) {
+    out += kDigits[byte >> 4];
+    out += kDigits[byte & 15];
+  }
+  return out;
+}
+
+bool key_from_hex(std::string_view text, Key& key) {
+  if (text.size() != 2 * key.size()) return false;
+  const auto digit = [](char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+  };
+  for (std::size_t i = 0; i < key.size(); ++i) {
+    const int high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
+    if (high < 0 || low < 0) return false;
+    key[i] = static_cast<u8>(high * 16 + low);
+  }
+  return true;
+}
+
+Key random_key() {
+  Key key;
+  fill_random(key.data(), key.size());
+  return key;
+}
+
+u64 random_stream_id() {
+  u64 id = 0;
+  while (id == 0) fill_random(&id, sizeof id);
+  return id;
+}
+
+}  // namespace baton::migration

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the source tells the destination before anything moves.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "hypervisor/profile.h"
+
+namespace baton::migration {
+
+struct Description {
+  u32 stream_version = 0;
+  std::string source_system, source_type_model, source_serial;
+  bool active = false;
+  u64 hpt_bytes = 0, lmb_bytes = 16ull << 20;
+  i64 time_of_day_ns = 0;
+  hypervisor::Profile profile;        ///< `backing` of a disk is the source's hdisk name.
+  std::vector<std::string> disk_ids;  ///< Unique ids, one for each of profile.disks.
+  std::vector<u16> bridged_vlans;     ///< Of the partition's VLANs, those that the source's VIOS bridges.
+};
+
+std::string encode(const Description& description);
+/// Throws std::runtime_error with one sentence when the bytes are no description or a number is out of range.
+Description decode(const std::string& bytes);
+
+i64 time_of_day_ns();
+
+}  // namespace baton::migration

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// The messages of validation and moving, as data.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "migration/migration.h"
+
+namespace baton::migration {
+
+enum class Message {
+  kPeerUnreachable,
+  kBeingMoved,
+  kWrongState,
+  kNoAgent,
+  kAgentCannot,
+  kVeto,
+  kClientNotMigratable,
+  kDiskUnreadable,
+  kTooManyMoves,
+  kTooManyMovesThere,
+  kStreamVersion,
+  kBadDescription,
+  kSameSystem,
+  kNameInUse,
+  kMemory,
+  kMemoryBlock,
+  kProcessors,
+  kCompatMode,
+  kNoLun,
+  kLunInUse,
+  kVlan,
+  kMac,
+  kClock,
+  kNotMoving,
+  kPastSuspend,
+  kStopped,
+  kInDoubt,
+  kFailed,
+};
+
+struct MessageRow {
+  Message message;
+  std::string_view code;  ///< As the console shows it.
+  /// Where the number is from: "HMC" = seen with this meaning in public material (LPM 1.3), "HMC?" = from
+  /// memory and not verified there, "Baton" = ours, no HMC number is known.
+  std::string_view provenance;
+  std::string_view text;  ///< Our own words; {} are the arguments in order.
+};
+
+const std::vector<MessageRow>& message_table();
+/// Code and text with its arguments filled in.
+Finding make_finding(Message message, const std::vector<std::string>& arguments = {});
+
+}  // namespace baton::migration

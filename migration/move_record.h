@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is known of one move, for everybody who asks.
+#pragma once
+
+#include <chrono>
+#include <mutex>
+
+#include "migration/migration.h"
+
+namespace baton::migration {
+
+namespace phase {
+inline constexpr const char *kNone = "Not Migrating", *kStarting = "Migration Starting",
+                            *kInProgress = "Migration In Progress", *kComplete = "Migration Complete",
+                            *kFailed = "Migration Failed", *kInDoubt = "Migration Recovery Required";
+}
+
+inline double milliseconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+class MoveRecord {
+ public:
+  Progress get() const {
+    const std::lock_guard hold(lock_);
+    Progress copy = progress_;
+    if (!copy.finished) copy.total_ms = milliseconds_since(start_);
+    return copy;
+  }
+  template <class Change>
+  void change(Change&& change) {
+    const std::lock_guard hold(lock_);
+    change(progress_);
+  }
+  /// Sets the partition's VASI state and notes it.
+  void enter(hypervisor::Partition& partition, hypervisor::VasiState state) {
+    partition.set_vasi_state(state);
+    note(state);
+  }
+  void note(hypervisor::VasiState state) {
+    const std::lock_guard hold(lock_);
+    progress_.vasi_state = hypervisor::to_string(state);
+    progress_.states.push_back(progress_.vasi_state);
+  }
+  void finish(bool ok, const std::string& error) {
+    const std::lock_guard hold(lock_);
+    progress_.total_ms = milliseconds_since(start_);
+    progress_.finished = true;
+    progress_.ok = ok;
+    progress_.error = error;
+    progress_.migration_state = ok ? phase::kComplete : phase::kFailed;
+    if (ok) progress_.bytes_remaining = progress_.dirty_pages = 0;
+  }
+
+ private:
+  mutable std::mutex lock_;
+  Progress progress_;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace baton::migration

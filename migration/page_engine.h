@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pages of memory and of the page table in the stream.
+//
+// Payload of kMemory and kTable: u32 pages with data (d), u32 pages of zeros (z), d + z frame numbers (u64),
+// then d times 4096 bytes. At most kBatchPages numbers in one payload.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "cpu/memory.h"
+#include "cpu/mmu/hash_page_table.h"
+#include "migration/stream.h"
+
+namespace baton::migration {
+
+inline constexpr u32 kBatchPages = 512;
+inline constexpr u32 kBatchData = 256;  ///< Pages with data in one batch: a megabyte a write.
+
+bool is_zero_page(const u8* page);
+
+/// Collects frames and sends them in batches.
+class PageSender {
+ public:
+  /// Memory or table as the source.
+  PageSender(FrameWriter& writer, const cpu::Memory& memory);
+  PageSender(FrameWriter& writer, const cpu::HashPageTable& table);
+
+  void add(u64 frame);
+  void flush();
+  u64 data_pages() const { return data_pages_; }
+  u64 zero_pages() const { return zero_pages_; }
+
+ private:
+  FrameWriter& writer_;
+  const FrameType type_;
+  const cpu::Memory* memory_ = nullptr;
+  const cpu::HashPageTable* table_ = nullptr;
+  std::vector<u64> data_numbers_, zero_numbers_;
+  std::vector<u8> pages_;  ///< Room for a batch; the first data_numbers_.size() pages are filled.
+  u64 data_pages_ = 0, zero_pages_ = 0;
+};
+
+/// Takes batches apart and stores them; remembers which frames came.
+class PageReceiver {
+ public:
+  explicit PageReceiver(cpu::Memory& memory);
+  explicit PageReceiver(cpu::HashPageTable& table);
+  /// Throws StreamError; nothing of a wrong batch is stored.
+  void apply(std::span<const u8> payload);
+  bool complete() const { return seen_count_ == seen_.size(); }
+  u64 missing() const { return seen_.size() - seen_count_; }
+
+ private:
+  void store(u64 frame, const u8* page);
+  cpu::Memory* memory_ = nullptr;
+  cpu::HashPageTable* table_ = nullptr;
+  std::vector<bool> seen_;
+  u64 seen_count_ = 0;
+};
+
+}  // namespace baton::migration

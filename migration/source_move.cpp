@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "migration/source_move.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <thread>
+
+#include "migration/messages.h"
+#include "migration/page_engine.h"
+#include "migration/snapshot.h"
+
+namespace baton::migration {
+namespace {
+
+using hypervisor::Partition;
+using hypervisor::VasiState;
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kStreamTimeout = 30s;
+constexpr auto kStartTimeout = 15s;    ///< For the agent to take up the move.
+constexpr auto kSuspendTimeout = 60s;  ///< For the guest to suspend itself: five attempts take about 10 s.
+constexpr auto kSettleTime = 10s;      ///< For asking a target that was lost sight of.
+constexpr auto kRoundPause =
+    10ms;  ///< Least time from round to round: each makes the guest fault its writes in again.
+constexpr double kSmallEnoughMs = 20;  ///< A residue that is sent in this time is worth a suspension.
+constexpr u32 kMostRounds = 20;  ///< A partition that writes faster than we send is suspended all the same.
+
+std::string hex(u64 value) {
+  char text[24];
+  std::snprintf(text, sizeof text, "%llx", static_cast<unsigned long long>(value));
+  return text;
+}
+
+}  // namespace
+
+SourceMove::SourceMove(hypervisor::ManagedSystem& system, vios::Vios& vios,
+                       std::shared_ptr<Partition> partition, std::shared_ptr<GuestAgent> agent, bool active,
+                       const std::string& remote_name, Departure departure)
+    : system_(system),
+      vios_(vios),
+      partition_(std::move(partition)),
+      agent_(std::move(agent)),
+      active_(active),
+      remote_name_(remote_name),
+      departure_(std::move(departure)),
+      stream_id_(random_stream_id()) {
+  record_.change([&](Progress& p) {
+    p.stream_id = stream_id_;
+    p.partition = partition_->name();
+    p.partition_id = partition_->id();
+    p.role = "source";
+    p.kind = active_ ? "active" : "inactive";
+    p.migration_state = phase::kStarting;
+    p.remote_system = remote_name_;
+    p.total_bytes = active_ ? partition_->memory().size() + partition_->hpt().bytes() : 0;
+    p.bytes_remaining = p.total_bytes;
+  });
+}
+
+SourceMove::~SourceMove() {
+  if (partition_->mobility_listener() == this) partition_->set_mobility(0, nullptr);
+}
+
+void SourceMove::give_up(const std::string& why) { record_.finish(false, why); }
+
+void SourceMove::run(RemoteSystem& remote, const Description& description) {
+  std::string why;
+  try {
+    move(remote, description);
+    return;
+  } catch (const std::exception& problem) {
+    why = problem.what();
+  }
+  if (in_doubt()) {
+    record_.change([&](Progress& p) {
+      p.migration_state = phase::kInDoubt;
+      p.error = why;
+    });
+    throw std::runtime_error(why);
+  }
+  roll_back(remote, why);
+  const std::string text = make_finding(Message::kFailed, {partition_->name(), why}).text;
+  record_.finish(false, text);
+  throw std::runtime_error(text);
+}
+
+void SourceMove::move(RemoteSystem& remote, const Description& description) {
+  check_cancelled();
+  const RemoteSystem::Shell shell = remote.create_shell(encode(description), stream_id_);
+  shell_made_ = true;
+  record_.change([&](Progress& p) {
+    p.migration_state = phase::kInProgress;
+    p.remote_partition_id = shell.lpar_id;
+  });
+  Preamble preamble;
+  preamble.stream_id = stream_id_;
+  if (!key_from_hex(shell.key, preamble.key)) throw std::runtime_error("The destination gave no usable key.");
+  socket_ = connect_to(shell.mover_address, kStreamTimeout);
+  write_preamble(*socket_, preamble);
+  writer_.emplace(*socket_);
+  FrameWriter& writer = *writer_;
+
+  partition_->set_mobility(stream_id_, this);
+  record_.note(VasiState::kEnabled);
+  if (active_) {
+    agent_sequence_ = agent_->send("migrate", hex(stream_id_));
+    const AgentReply reply = agent_->wait_started(*agent_sequence_, kStartTimeout);
+    if (!reply.started) {
+      throw std::runtime_error(reply.rc ? "The partition's agent refused: " + reply.text
+                                        : "The partition's agent did not take up the move.");
+    }
+    copy_while_running(writer);
+  }
+  suspend_and_commit(writer, remote);
+  leave();
+}
+
+void SourceMove::send_pages(PageSender& memory, PageSender& table, const std::vector<u64>& frames,
+                            const std::vector<u64>& table_frames, FrameWriter& writer) {
+  const auto note = [&](u64 left) {
+    record_.change([&](Progress& p) {
+      p.bytes_transmitted = writer.bytes();
+      p.dirty_pages = left;
+      p.bytes_remaining = left * cpu::kFrameSize;
+    });
+  };
+  u64 left = frames.size() + table_frames.size();
+  const auto each = [&](PageSender& sender, const std::vector<u64>& numbers) {
+    for (const u64 frame : numbers) {
+      sender.add(frame);
+      if (--left % 2048 == 0) {
+        note(left);
+        check_cancelled();
+      }
+    }
+    sender.flush();
+  };
+  each(memory, frames);
+  each(table, table_frames);
+  note(left);
+}
+
+/// Rounds of copying. Order in each: take the marks, withhold writes (which waits for stores under way),
+/// copy. A store that comes after the copy marks its page again.
+void SourceMove::copy_while_running(FrameWriter& writer) {
+  cpu::Memory& memory = partition_->memory();
+  cpu::HashPageTable& table = partition_->hpt();
+  PageSender memory_sender(writer, memory), table_sender(writer, table);
+
+  std::vector<u64> frames(memory.frames()), table_frames(table.bytes() / cpu::kFrameSize);
+  for (u64 i = 0; i < frames.size(); ++i) frames[i] = i;
+  for (u64 i = 0; i < table_frames.size(); ++i) table_frames[i] = i;
+  memory.set_tracking(true);
+  memory.dirty().clear_all();
+  table.dirty().clear_all();
+  partition_->domain().withhold_writes();
+
+  bool suspending = false;
+  auto suspending_since = Clock::now(), alive = Clock::now();
+  double rate = 0;  // Bytes a millisecond.
+  for (u32 round = 1;; ++round) {
+    const auto round_start = Clock::now();
+    const u64 pages = frames.size() + table_frames.size(), bytes_before = writer.bytes();
+    record_.change([&](Progress& p) {
+      p.round = round;
+      p.dirty_pages = pages;
+    });
+    if (rate > 0 && !suspending &&
+        (static_cast<double>(pages * cpu::kFrameSize) / rate < kSmallEnoughMs || round > kMostRounds)) {
+      suspending = true;
+      suspending_since = Clock::now();
+      record_.enter(*partition_, VasiState::kSuspending);
+    }
+    send_pages(memory_sender, table_sender, frames, table_frames, writer);
+    if (pages || Clock::now() - alive > 1s) {
+      writer.send(FrameType::kRound);
+      alive = Clock::now();
+    }
+    const double took = std::max(milliseconds_since(round_start), 0.001);
+    const u64 sent = writer.bytes() - bytes_before;
+    if (round == 1 || sent > (4 << 20)) {
+      // Pages of zeros cost time and no bytes: count what was covered, that is what the next rounds need.
+      rate = static_cast<double>(pages * cpu::kFrameSize) / took;
+      record_.change([&](Progress& p) { p.bytes_per_second = static_cast<double>(sent) / took * 1000; });
+    }
+    {
+      // The guest looks once a second whether it is to suspend; until it does, copying goes on, so that what
+      // is left then is what it wrote in the last milliseconds.
+      std::unique_lock hold(lock_);
+      changed_.wait_until(hold, round_start + kRoundPause,
+                          [&] { return suspended_ || !cancel_reason_.empty(); });
+      // A stop that was accepted is kept, even if the guest suspended itself meanwhile.
+      if (suspended_ && cancel_reason_.empty()) return;
+    }
+    check_cancelled();
+    if (agent_sequence_) {
+      const AgentReply reply = agent_->peek(*agent_sequence_);
+      if (reply.rc)
+        throw std::runtime_error("The partition gave up with code " + std::to_string(*reply.rc) + ": " +
+                                 reply.text);
+    }
+    if (suspending && Clock::now() - suspending_since > kSuspendTimeout) {
+      throw std::runtime_error("The partition did not suspend itself in " +
+                               std::to_string(std::chrono::seconds(kSuspendTimeout).count()) + " seconds.");
+    }
+    frames.clear();
+    table_frames.clear();
+    memory.dirty().harvest(frames);
+    table.dirty().harvest(table_frames);
+    partition_->domain().withhold_writes();
+  }
+}
+
+void SourceMove::wait_for(FrameReader& reader, FrameType type) {
+  const Frame frame = reader.read();
+  if (frame.type == FrameType::kRefused) throw std::runtime_error("The destination refused: " + frame.text());
+  if (frame.type != type) throw StreamError("The destination answered out of turn.");
+}
+
+void SourceMove::suspend_and_commit(FrameWriter& writer, RemoteSystem& remote) {
+  if (active_) {
+    record_.enter(*partition_, VasiState::kSuspended);
+    quiesced_ = true;
+    partition_->quiesce_adapters();
+    vios_.quiesce(*partition_);  // From here on nothing of the partition writes: its last pages can be read.
+    std::vector<u64> frames, table_frames;
+    partition_->memory().dirty().harvest(frames);
+    partition_->hpt().dirty().harvest(table_frames);
+    PageSender memory(writer, partition_->memory()), table(writer, partition_->hpt());
+    send_pages(memory, table, frames, table_frames, writer);
+  }
+  const std::string state = save_state(*partition_, active_);
+  writer.send(FrameType::kState, {reinterpret_cast<const u8*>(state.data()), state.size()});
+  writer.send(FrameType::kPrepare);
+  FrameReader reader(*socket_);
+  wait_for(reader, FrameType::kReady);
+
+  try {
+    writer.send(FrameType::kCommit);
+    const Frame frame = reader.read();
+    if (frame.type == FrameType::kRefused)
+      throw std::runtime_error("The destination refused: " + frame.text());
+    if (frame.type != FrameType::kResumed) throw StreamError("The destination answered out of turn.");
+  } catch (const StreamError& problem) {
+    // The commit may or may not have arrived: only the destination knows who owns the partition.
+    spdlog::warn("migmover: {}: {} Asking {} what became of it.", partition_->name(), problem.what(),
+                 remote_name_);
+    const auto until = Clock::now() + kSettleTime;
+    while (true) {
+      try {
+        if (!remote.settle(stream_id_)) throw StreamError(problem.what());
+        break;
+      } catch (const StreamError&) {
+        throw;
+      } catch (const std::runtime_error&) {
+        const std::lock_guard hold(lock_);
+        if (Clock::now() > until || closing_) {
+          in_doubt_ = true;
+          throw std::runtime_error(
+              make_finding(Message::kInDoubt, {partition_->name(), remote_name_, problem.what()}).text);
+        }
+      }
+      std::this_thread::sleep_for(200ms);
+    }
+  }
+  record_.change([&](Progress& p) {
+    if (active_) p.suspended_ms = milliseconds_since(suspended_at_);
+    p.bytes_transmitted = writer.bytes();
+  });
+  try {
+    writer.send(FrameType::kCompleted);
+  } catch (const StreamError&) {
+    // It is the destination's now; what it makes of a lost connection is its own affair.
+  }
+}
+
+/// The partition is the destination's: nothing of it stays here.
+void SourceMove::leave() {
+  if (active_) record_.note(VasiState::kResumed);
+  record_.enter(*partition_, VasiState::kCompleted);
+  decide(false);
+  if (departure_) departure_(*partition_, remote_name_);
+  partition_->stop_processors();
+  vios_.detach(*partition_);
+  partition_->memory().set_tracking(false);
+  partition_->set_mobility(0, nullptr);
+  system_.remove(partition_->id());
+  record_.finish(true, "");
+  const Progress p = record_.get();
+  spdlog::info("migmover: {} moved to {}: {:.0f} ms, {:.1f} MB, {} rounds, suspended {:.1f} ms", p.partition,
+               p.remote_system, p.total_ms, static_cast<double>(p.bytes_transmitted) / 1e6, p.round,
+               p.suspended_ms);
+}
+
+void SourceMove::decide(bool resume_here) {
+  const std::lock_guard hold(lock_);
+  if (!outcome_) outcome_ = resume_here;
+  changed_.notify_all();
+}
+
+/// Everything as it was before; the guest learns that the move was aborted.
+void SourceMove::roll_back(RemoteSystem& remote, const std::string& why) {
+  spdlog::warn("migmover: the move of {} to {} is rolled back: {}", partition_->name(), remote_name_, why);
+  if (socket_) {
+    try {
+      if (writer_) writer_->send_text(FrameType::kAbort, why);
+    } catch (const StreamError&) {
+      // The connection may be what failed.
+    }
+    socket_->shut_down();
+  }
+  if (shell_made_) {
+    try {
+      remote.abandon_shell(stream_id_);
+    } catch (const std::runtime_error& problem) {
+      spdlog::warn("migmover: the shell of {} at {} is left over: {}", partition_->name(), remote_name_,
+                   problem.what());
+    }
+  }
+  partition_->memory().set_tracking(false);
+  if (quiesced_) {
+    // The destination gives the disks back when it notices; until then ours are held off.
+    for (const auto until = Clock::now() + kSettleTime;;) {
+      try {
+        vios_.resume(*partition_);
+        break;
+      } catch (const std::runtime_error& problem) {
+        if (Clock::now() > until) {
+          spdlog::error("migmover: {} goes on without its disks: {}", partition_->name(), problem.what());
+          break;
+        }
+      }
+      std::this_thread::sleep_for(50ms);
+    }
+    partition_->resume_adapters();
+  }
+  const bool enabled = partition_->mobility_listener() == this;
+  if (enabled) record_.enter(*partition_, VasiState::kAborted);
+  decide(true);
+  // The state stays visible until the guest has seen it: its agent then reports the end of its attempt.
+  if (enabled && agent_sequence_) agent_->wait_result(*agent_sequence_, 10s);
+  if (enabled) partition_->set_mobility(0, nullptr);
+}
+
+void SourceMove::check_cancelled() {
+  const std::lock_guard hold(lock_);
+  if (!cancel_reason_.empty()) throw std::runtime_error(cancel_reason_);
+}
+
+void SourceMove::stop() {
+  const std::lock_guard hold(lock_);
+  if (suspended_ || in_doubt_ || outcome_ || record_.get().finished) {
+    throw std::runtime_error(make_finding(Message::kPastSuspend, {partition_->name()}).text);
+  }
+  cancel_reason_ = make_finding(Message::kStopped).text;
+  changed_.notify_all();
+}
+
+bool SourceMove::in_doubt() const {
+  const std::lock_guard hold(lock_);
+  return in_doubt_;
+}
+
+std::string SourceMove::settle(RemoteSystem& remote) {
+  const bool theirs = remote.settle(stream_id_);
+  {
+    const std::lock_guard hold(lock_);
+    in_doubt_ = false;
+  }
+  if (theirs) {
+    leave();
+    return "The partition " + partition_->name() + " had been started on " + remote_name_ +
+           "; it was removed here.";
+  }
+  roll_back(remote, "the destination did not start the partition");
+  record_.finish(false, "The move was recovered: the partition goes on at the source.");
+  return "The partition " + partition_->name() + " had not been started on " + remote_name_ +
+         "; it goes on here.";
+}
+
+void SourceMove::shut_down() {
+  {
+    const std::lock_guard hold(lock_);
+    closing_ = true;
+    if (cancel_reason_.empty()) cancel_reason_ = "The managed system stops.";
+    changed_.notify_all();
+    if (!in_doubt_) return;
+  }
+  decide(false);
+}
+
+bool SourceMove::suspended() {
+  std::unique_lock hold(lock_);
+  if (outcome_) return *outcome_;
+  suspended_at_ = Clock::now();
+  suspended_ = true;
+  changed_.notify_all();
+  changed_.wait(hold, [&] { return outcome_.has_value(); });
+  return *outcome_;
+}
+
+void SourceMove::cancelled(u32 reason) {
+  const std::lock_guard hold(lock_);
+  if (suspended_) return;
+  cancel_reason_ = "The partition called the move off (reason 0x" + hex(reason) + ").";
+  changed_.notify_all();
+}
+
+}  // namespace baton::migration

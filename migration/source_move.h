@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// The source's side of one move.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "migration/description.h"
+#include "migration/migration.h"
+#include "migration/move_record.h"
+#include "migration/rmc_agent.h"
+#include "migration/socket.h"
+#include "migration/stream.h"
+
+namespace baton::migration {
+
+class PageSender;
+
+/// Who owns the partition is decided here: until kCommit is sent it is ours; from then on it is the target's,
+/// unless the target says that it did not start it.
+class SourceMove final : public hypervisor::MobilityListener {
+ public:
+  /// Called once, when the partition has left and before it is removed.
+  using Departure = std::function<void(hypervisor::Partition&, const std::string& remote)>;
+  SourceMove(hypervisor::ManagedSystem& system, vios::Vios& vios,
+             std::shared_ptr<hypervisor::Partition> partition, std::shared_ptr<GuestAgent> agent, bool active,
+             const std::string& remote_name, Departure departure);
+  ~SourceMove() override;
+
+  const MoveRecord& record() const { return record_; }
+  hypervisor::Partition& partition() { return *partition_; }
+  bool active() const { return active_; }
+  u64 stream_id() const { return stream_id_; }
+
+  /// Blocks until the partition has left; throws std::runtime_error after the rollback, or with the sentence
+  /// that the outcome is not known (then in_doubt()).
+  void run(RemoteSystem& remote, const Description& description);
+  /// The move did not begin: validation failed.
+  void give_up(const std::string& why);
+  /// Administrator's stop. Throws when it is too late.
+  void stop();
+  bool in_doubt() const;
+  /// Settles a move in doubt by asking. Returns what was found; throws when the target cannot be asked.
+  std::string settle(RemoteSystem& remote);
+  /// The process ends: nobody waits for an outcome any more.
+  void shut_down();
+
+  // -- hypervisor::MobilityListener
+  bool suspended() override;
+  void cancelled(u32 reason) override;
+
+ private:
+  void move(RemoteSystem& remote, const Description& description);
+  void copy_while_running(FrameWriter& writer);
+  void send_pages(PageSender& memory, PageSender& table, const std::vector<u64>& frames,
+                  const std::vector<u64>& table_frames, FrameWriter& writer);
+  void suspend_and_commit(FrameWriter& writer, RemoteSystem& remote);
+  void wait_for(FrameReader& reader, FrameType type);
+  void check_cancelled();
+  void decide(bool resume_here);
+  void roll_back(RemoteSystem& remote, const std::string& why);
+  void leave();
+
+  hypervisor::ManagedSystem& system_;
+  vios::Vios& vios_;
+  const std::shared_ptr<hypervisor::Partition> partition_;
+  const std::shared_ptr<GuestAgent> agent_;
+  const bool active_;
+  const std::string remote_name_;
+  const Departure departure_;
+  const u64 stream_id_;
+  MoveRecord record_;
+
+  std::unique_ptr<Socket> socket_;
+  std::optional<FrameWriter> writer_;
+  std::optional<u32> agent_sequence_;
+  bool shell_made_ = false, quiesced_ = false;
+
+  mutable std::mutex lock_;
+  std::condition_variable changed_;
+  std::string cancel_reason_;
+  bool suspended_ = false, in_doubt_ = false, closing_ = false;
+  std::optional<bool> outcome_;  ///< What suspended() returns.
+  std::chrono::steady_clock::time_point suspended_at_{};
+};
+
+}  // namespace baton::migration

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "migration/target_move.h"
+
+#include <spdlog/spdlog.h>
+
+#include "migration/page_engine.h"
+#include "migration/snapshot.h"
+
+namespace baton::migration {
+namespace {
+
+using hypervisor::VasiState;
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kStreamTimeout = 30s;
+constexpr auto kShellTimeout = 60s;     ///< For the source's mover to come.
+constexpr auto kAnnounceTime = 3s;      ///< Announcements after the resumption, one a second (LPM 1.9).
+constexpr auto kStreamKnownTime = 30s;  ///< The guest may ask for the stream's state this long after the end.
+
+}  // namespace
+
+TargetMove::TargetMove(hypervisor::ManagedSystem& system, vios::Vios& vios, const Description& description,
+                       hypervisor::Profile profile, u64 stream_id, Own own)
+    : system_(system), vios_(vios), stream_id_(stream_id), active_(description.active), own_(std::move(own)) {
+  partition_ = system_.create(std::move(profile));
+  try {
+    if (active_) {
+      if (partition_->hpt().bytes() != description.hpt_bytes) {
+        throw std::runtime_error("The page table of the partition would have another size here.");
+      }
+      vios_.attach_shell(*partition_);
+    }
+  } catch (...) {
+    vios_.detach(*partition_);
+    system_.remove(partition_->id());
+    throw;
+  }
+  record_.change([&](Progress& p) {
+    p.stream_id = stream_id_;
+    p.partition = partition_->name();
+    p.partition_id = partition_->id();
+    p.remote_partition_id = description.profile.id;
+    p.role = "target";
+    p.kind = active_ ? "active" : "inactive";
+    p.migration_state = phase::kStarting;
+    p.remote_system = description.source_system;
+    p.total_bytes = active_ ? partition_->memory().size() + partition_->hpt().bytes() : 0;
+    p.bytes_remaining = p.total_bytes;
+  });
+  partition_->set_mobility(stream_id_, this);
+  record_.note(VasiState::kEnabled);
+}
+
+TargetMove::~TargetMove() {
+  if (partition_->mobility_listener() == this) partition_->set_mobility(0, nullptr);
+}
+
+bool TargetMove::take(const Key& key) {
+  u8 difference = 0;
+  for (std::size_t i = 0; i < key.size(); ++i) difference |= key[i] ^ key_[i];
+  const std::lock_guard hold(lock_);
+  if (difference || phase_ != Phase::kWaiting || off_) return false;
+  phase_ = Phase::kReceiving;
+  return true;
+}
+
+void TargetMove::serve(std::unique_ptr<Socket> socket) {
+  socket->set_timeout(kStreamTimeout);
+  {
+    const std::lock_guard hold(lock_);
+    socket_ = socket.get();
+    if (off_) socket->shut_down();
+  }
+  record_.change([](Progress& p) { p.migration_state = phase::kInProgress; });
+  std::string why;
+  try {
+    receive(*socket);
+  } catch (const std::exception& problem) {
+    why = problem.what();
+  }
+  bool owned;
+  {
+    const std::lock_guard hold(lock_);
+    socket_ = nullptr;
+    owned = phase_ == Phase::kOwned;
+    if (!off_reason_.empty()) why = off_reason_;
+  }
+  if (!owned) {
+    undo(why);
+    return;
+  }
+  // A connection that was lost after the start changes nothing: no page is missing.
+  if (active_) record_.enter(*partition_, VasiState::kCompleted);
+  record_.finish(true, "");
+  spdlog::info("migmover: {} came from {}", partition_->name(), record_.get().remote_system);
+}
+
+void TargetMove::receive(Socket& socket) {
+  FrameReader reader(socket);
+  FrameWriter writer(socket);
+  std::unique_ptr<PageReceiver> memory, table;
+  if (active_) {
+    memory = std::make_unique<PageReceiver>(partition_->memory());
+    table = std::make_unique<PageReceiver>(partition_->hpt());
+  }
+  bool restored = false, ready = false, started = false;
+  const auto in_turn = [](bool holds) {
+    if (!holds) throw StreamError("The migration stream is damaged: a frame is out of turn.");
+  };
+  while (true) {
+    const Frame frame = reader.read();
+    try {
+      switch (frame.type) {
+        case FrameType::kMemory:
+        case FrameType::kTable:
+          in_turn(active_ && !restored);
+          (frame.type == FrameType::kMemory ? memory : table)->apply(frame.payload);
+          record_.change([&](Progress& p) {
+            p.bytes_transmitted = reader.bytes();
+            p.bytes_remaining = (memory->missing() + table->missing()) * cpu::kFrameSize;
+          });
+          break;
+        case FrameType::kRound:
+          record_.change([](Progress& p) { ++p.round; });
+          break;
+        case FrameType::kState:
+          in_turn(!restored);
+          restore_state(*partition_, frame.payload, active_);
+          restored = true;
+          break;
+        case FrameType::kPrepare:
+          in_turn(restored && !ready);
+          if (active_) {
+            if (!memory->complete() || !table->complete())
+              throw StreamError("The migration stream is damaged: pages are missing.");
+            vios_.resume(*partition_);  // The source gave the disks up before it sent this.
+          }
+          ready = true;
+          writer.send(FrameType::kReady);
+          break;
+        case FrameType::kCommit:
+          in_turn(ready && !started);
+          start(writer);
+          started = true;
+          break;
+        case FrameType::kCompleted:
+          in_turn(started);
+          return;
+        case FrameType::kAbort:
+          throw std::runtime_error(frame.text());
+        default:
+          in_turn(false);
+      }
+    } catch (const std::runtime_error& problem) {
+      if (frame.type != FrameType::kAbort) {
+        try {
+          writer.send_text(FrameType::kRefused, problem.what());
+        } catch (const StreamError&) {
+          // The connection is gone as well.
+        }
+      }
+      throw;
+    }
+  }
+}
+
+/// kCommit came: the partition is ours from the line that says so; throws before it only.
+void TargetMove::start(FrameWriter& writer) {
+  if (active_) {
+    partition_->resume_adapters();
+    partition_->set_vasi_state(VasiState::kResumed);
+  }
+  {
+    const std::lock_guard hold(lock_);
+    if (off_) throw std::runtime_error(off_reason_);
+    own_(stream_id_);
+    phase_ = Phase::kOwned;
+    resumed_ = announced_ = Clock::now();
+  }
+  if (active_) {
+    record_.note(VasiState::kResumed);
+    try {
+      partition_->start_restored();
+    } catch (const std::exception& problem) {
+      // Too late to refuse: some of it may have run. It is ours, and broken.
+      partition_->set_error(problem.what());
+    }
+  } else {
+    record_.enter(*partition_, VasiState::kCompleted);
+  }
+  try {
+    writer.send(FrameType::kResumed);
+  } catch (const StreamError&) {
+    // The source will ask; call_off() tells it.
+  }
+  if (active_) vios_.announce(*partition_);
+}
+
+void TargetMove::undo(const std::string& why) {
+  partition_->set_mobility(0, nullptr);
+  vios_.detach(*partition_);
+  system_.remove(partition_->id());
+  record_.finish(false, why);
+  spdlog::info("migmover: the shell of {} was removed: {}", partition_->name(), why);
+  const std::lock_guard hold(lock_);
+  phase_ = Phase::kUndone;
+  changed_.notify_all();
+}
+
+bool TargetMove::call_off(const std::string& why) {
+  std::unique_lock hold(lock_);
+  if (phase_ == Phase::kOwned) return true;
+  const bool first = !off_;
+  off_ = true;
+  if (first) off_reason_ = why;
+  if (socket_) socket_->shut_down();
+  if (phase_ == Phase::kWaiting && first) {
+    hold.unlock();
+    undo(why);
+    return false;
+  }
+  // A thread receives: it undoes the shell when it sees the end of the stream.
+  changed_.wait(hold, [&] { return phase_ == Phase::kUndone || phase_ == Phase::kOwned; });
+  return phase_ == Phase::kOwned;
+}
+
+bool TargetMove::over() {
+  const std::lock_guard hold(lock_);
+  if (!record_.get().finished) return false;
+  // The partition may have moved on before its stream was forgotten.
+  return phase_ == Phase::kUndone || !active_ || stream_ended_ || partition_->mobility_listener() != this;
+}
+
+void TargetMove::tick() {
+  const auto now = Clock::now();
+  bool announce = false, end = false, late = false;
+  {
+    const std::lock_guard hold(lock_);
+    if (phase_ == Phase::kOwned && active_) {
+      announce = now - resumed_ < kAnnounceTime + 500ms && now - announced_ >= 1s;
+      if (announce) announced_ = now;
+      end = !stream_ended_ && now - resumed_ > kStreamKnownTime && record_.get().finished;
+      if (end) stream_ended_ = true;
+    }
+    late = phase_ == Phase::kWaiting && !off_ && now - made_ > kShellTimeout;
+  }
+  if (announce) vios_.announce(*partition_);
+  if (end && partition_->mobility_listener() == this) partition_->set_mobility(0, nullptr);
+  if (late) call_off("The source's mover did not come in a minute.");
+}
+
+}  // namespace baton::migration
