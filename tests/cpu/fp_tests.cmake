@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+# Floating point: hand-written rules, exact rational arithmetic (GMP), and QEMU's user mode as a peer.
+find_path(GMPXX_INCLUDE gmpxx.h REQUIRED)
+find_library(GMP_LIBRARY gmp REQUIRED)
+find_library(GMPXX_LIBRARY gmpxx REQUIRED)
+
+add_executable(cpu_fp_tests fp_harness.cpp fp_oracle.cpp fp_semantics_test.cpp)
+target_link_libraries(cpu_fp_tests PRIVATE baton_cpu GTest::gtest_main ${GMPXX_LIBRARY} ${GMP_LIBRARY})
+
+find_program(POWERPC64_CC powerpc64-linux-gnu-gcc)
+find_program(QEMU_PPC64 qemu-ppc64)
+if(POWERPC64_CC AND QEMU_PPC64)
+  set(runner ${CMAKE_CURRENT_BINARY_DIR}/fp_runner)
+  add_custom_command(OUTPUT ${runner}
+    COMMAND ${POWERPC64_CC} -std=gnu11 -O2 -Wall -Wextra -static -mcpu=power6
+      ${CMAKE_CURRENT_SOURCE_DIR}/fp_runner.c -o ${runner}
+    DEPENDS fp_runner.c COMMENT "Building the PowerPC floating-point runner")
+  target_sources(cpu_fp_tests PRIVATE fp_qemu_test.cpp)
+  add_custom_target(cpu_fp_runner DEPENDS ${runner})
+  add_dependencies(cpu_fp_tests cpu_fp_runner)
+  target_compile_definitions(cpu_fp_tests PRIVATE BATON_FP_RUNNER="${runner}" BATON_QEMU_PPC64="${QEMU_PPC64}")
+else()
+  message(STATUS "No PowerPC compiler or qemu-ppc64: floating point is not compared with QEMU")
+endif()
+gtest_discover_tests(cpu_fp_tests DISCOVERY_MODE PRE_TEST)
