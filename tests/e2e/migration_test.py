@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Moves that fail before the partition is suspended leave it running where it was, and it can move afterwards."""
+import subprocess
+
+import harness
+from harness import PARTITION
+
+MOVE = f"migrlpar -o m -m POWER6-A -t POWER6-B -p {PARTITION}"
+
+
+class FailedMove(harness.Site):
+    def two_systems(self, destination_sees_disk=True):
+        disk, uplink = self.disk(), self.lan()
+        partition = self.partition(2, 512, "root=/dev/sda rw baton.ip=10.0.2.15/24 baton.gw=10.0.2.2 baton.work",
+                                   disk=True, ethernet=True)
+        self.start("POWER6-A", self.config("POWER6-A", disk=disk, uplink=uplink, partition=partition))
+        self.start("POWER6-B", self.config("POWER6-B", "10BA70B", disk=disk if destination_sees_disk else None, uplink=uplink))
+        return self.activate("POWER6-A")
+
+    def runs_on(self, system, other, console):
+        self.assertEqual(self.state(system), "Running")
+        others = self.hmc(f"lssyscfg -r lpar -m {other} -F name,state")[1]
+        self.assertNotIn(f"{PARTITION},", others)
+        # Disk, network and time go on.
+        console.shell("echo alive >> /root/alive && sync")
+        self.assertIn("2 packets received", console.shell("ping -c 2 10.0.2.2"))
+        console.shell("usleep 100000")
+
+    def moves(self, console):
+        """And now it does move."""
+        self.do(MOVE)
+        there = self.console("POWER6-B")
+        there.type("\n")
+        there.wait("# ")
+        self.runs_on("POWER6-B", "POWER6-A", there)
+        self.shut_down(there, "POWER6-B")
+        self.file_system_clean(self.folder + "/lun0.img")
+
+    def test_veto_of_a_hook(self):
+        console = self.two_systems()
+        console.shell("echo 'the books are being closed' > /etc/baton-veto")
+        self.refused(MOVE, "the books are being closed")
+        self.runs_on("POWER6-A", "POWER6-B", console)
+        console.shell("rm /etc/baton-veto")
+        self.moves(console)
+
+    def test_destination_without_the_lun(self):
+        console = self.two_systems(destination_sees_disk=False)
+        self.refused(f"migrlpar -o v -m POWER6-A -t POWER6-B -p {PARTITION}", "hdisk0")
+        self.refused(MOVE, "hdisk0")
+        self.runs_on("POWER6-A", "POWER6-B", console)
+
+    def test_stopped_by_the_administrator(self):
+        console = self.two_systems()
+        # Something to copy, so that the copying takes a while: a tenth of the memory changes all the time.
+        console.shell("(while :; do dd if=/dev/urandom of=/dev/shm/churn bs=1M count=48 conv=notrunc; done) >/dev/null 2>&1 &")
+        move = subprocess.Popen([harness.BATON, "--run-dir", self.run_dir, "hmc", "-c", MOVE], stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT)
+        stopped = harness.wait_until(
+            lambda: self.hmc(f"migrlpar -o s -m POWER6-A -p {PARTITION}")[0] == 0 or move.poll() is not None, "the stop")
+        output = move.communicate(timeout=harness.LIMIT)[0].decode()
+        self.assertTrue(stopped)
+        self.assertNotEqual(move.returncode, 0, "the move was over before it could be stopped: " + output)
+        self.complains(output, PARTITION)
+        console.shell("kill %1")
+        self.runs_on("POWER6-A", "POWER6-B", console)
+        self.moves(console)
+
+    def test_destination_that_is_gone(self):
+        console = self.two_systems()
+        self.systems[1].process.kill()
+        self.systems[1].process.wait()
+        self.refused(MOVE, "POWER6-B")
+        self.runs_alone(console)
+
+    def test_destination_that_dies_during_the_copying(self):
+        console = self.two_systems()
+        move = subprocess.Popen([harness.BATON, "--run-dir", self.run_dir, "hmc", "-c", MOVE], stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT)
+        harness.wait_until(lambda: "Enabled" in self.hmc("lslparmigr -r lpar -m POWER6-A -F vasi_state")[1] or
+                           move.poll() is not None, "the copying")
+        self.systems[1].process.kill()
+        self.systems[1].process.wait()
+        output = move.communicate(timeout=harness.LIMIT)[0].decode()
+        self.assertNotEqual(move.returncode, 0, output)
+        self.runs_alone(console)
+
+    def runs_alone(self, console):
+        self.assertEqual(self.state("POWER6-A"), "Running")
+        console.shell("echo alive >> /root/alive && sync")
+        self.assertIn("2 packets received", console.shell("ping -c 2 10.0.2.2"))
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong is said in one sentence that names the thing, and nothing is left behind."""
+import os
+import subprocess
+
+import harness
+from harness import PARTITION
+
+
+class WrongConfiguration(harness.Site):
+    def fails(self, config, *words):
+        system = harness.System(self, "POWER6-A", config)
+        self.systems.append(system)
+        self.assertNotEqual(system.process.wait(60), 0)
+        self.complains(system.said(), *words)
+
+    def test_unknown_key(self):
+        self.fails('[system]\nname = "POWER6-A"\nmemroy = "8 GB"\n', "POWER6-A.toml", "line 3", '"memroy"', "memory")
+
+    def test_not_toml(self):
+        self.fails('[system\nname = "POWER6-A"\n', "POWER6-A.toml", "line 1")
+
+    def test_wrong_kind_of_value(self):
+        self.fails('[system]\nname = "POWER6-A"\nprocessors = "many"\n', "line 3", '"processors"', "1 to 64")
+
+    def test_missing_file(self):
+        done = subprocess.run([harness.BATON, "--run-dir", self.run_dir, "system", self.folder + "/none.toml"],
+                              stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        self.assertNotEqual(done.returncode, 0)
+        self.complains(done.stderr.decode(), "none.toml", "cannot be read")
+
+    def test_name_of_a_running_system(self):
+        self.start("POWER6-A", self.config("POWER6-A"))
+        second = harness.System(self, "again", self.config("POWER6-A"))
+        self.systems.append(second)
+        self.assertNotEqual(second.process.wait(60), 0)
+        self.complains(second.said(), "POWER6-A", "runs already")
+        self.assertEqual(self.do("lssyscfg -r sys -F name").strip(), "POWER6-A")
+
+
+class WrongPartition(harness.Site):
+    def stays_off(self, partition, *words, disk=None):
+        self.start("POWER6-A", self.config("POWER6-A", disk=disk, partition=partition))
+        self.refused(f"chsysstate -r lpar -m POWER6-A -o on -n {PARTITION}", *words)
+        self.assertEqual(self.state(), "Not Activated")
+        self.assertTrue(self.systems[0].alive())
+
+    def test_missing_kernel(self):
+        self.stays_off(self.partition(kernel="/no/such/vmlinux"), "/no/such/vmlinux")
+
+    def test_missing_initrd(self):
+        self.stays_off(self.partition(initrd="/no/such/initrd"), "/no/such/initrd")
+
+    def test_missing_disk(self):
+        self.stays_off(self.partition(disk=True), "/no/such/disk", disk="/no/such/disk")
+
+    def test_damaged_kernel(self):
+        """Whatever its content, the partition stops with a message and the system lives on."""
+        kernel = os.path.join(self.folder, "vmlinux")
+        with open(kernel, "wb") as f:
+            f.write(b"this is not a kernel" * 1000)
+        self.start("POWER6-A", self.config("POWER6-A", partition=self.partition(kernel=kernel)))
+        rc, _, errors = self.hmc(f"chsysstate -r lpar -m POWER6-A -o on -n {PARTITION}")
+        if rc == 0:
+            console = self.console()
+            console.wait("(?i)(not an? .*(ELF|executable|kernel)|ELF)")
+        else:
+            self.complains(errors, kernel)
+        self.assertTrue(self.systems[0].alive())
+        self.hmc(f"chsysstate -r lpar -m POWER6-A -o shutdown --immed -n {PARTITION}")
+        self.assertEqual(self.state(), "Not Activated")
+
+    def test_disk_in_use(self):
+        disk = self.disk()
+        boot = self.partition(bootargs="root=/dev/sda rw", disk=True)
+        self.start("POWER6-A", self.config("POWER6-A", disk=disk, partition=boot))
+        self.start("POWER6-B", self.config("POWER6-B", "10BA70B", disk=disk, partition=boot))
+        console = self.activate("POWER6-A")
+        self.refused(f"chsysstate -r lpar -m POWER6-B -o on -n {PARTITION}", "hdisk0")
+        self.assertEqual(self.state("POWER6-B"), "Not Activated")
+        console.shell("touch /root/still-mine && sync")
+        self.shut_down(console)
+        console = self.activate("POWER6-B")
+        console.shell("test -f /root/still-mine")
+
+
+class WrongCommands(harness.Site):
+    def test_each_is_explained(self):
+        self.start("POWER6-A", self.config("POWER6-A", partition=self.partition()))
+        for command, words in (
+                ("lssyscgf -r sys", ["lssyscgf", "help"]),
+                ("lssyscfg -r moon", ["moon"]),
+                ("lssyscfg -r lpar -F colour", ["colour", "state"]),
+                ("lssyscfg -r lpar -m POWER7", ["POWER7", "POWER6-A"]),
+                ("chsysstate -r lpar -m POWER6-A -o on -n nobody", ["nobody", PARTITION]),
+                ("chsysstate -r lpar -m POWER6-A -o explode -n " + PARTITION, ["explode", "on"]),
+                ("chsysstate -r lpar -m POWER6-A -o shutdown --immed -n vios1", ["vios1"]),
+                ("migrlpar -o m -m POWER6-A -t POWER6-B -p " + PARTITION, ["POWER6-B"]),
+                ("migrlpar -o m -m POWER6-A -t POWER6-A -p " + PARTITION, ["destination is the source"]),
+                ("migrlpar -o s -m POWER6-A -p " + PARTITION, [PARTITION]),
+                ("mkvterm -m POWER6-A", ["-p"]),
+        ):
+            with self.subTest(command):
+                self.refused(command, *words)
+        self.assertTrue(self.systems[0].alive())
+
+
+if __name__ == "__main__":
+    harness.main()
