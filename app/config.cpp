@@ -2,6 +2,7 @@
 #include "app/config.h"
 
 #include <arpa/inet.h>
+#include <toml++/toml.h>
 
 #include <charconv>
 #include <filesystem>
@@ -11,8 +12,6 @@
 #include <set>
 #include <sstream>
 #include <stdexcept>
-
-#include <toml++/toml.h>
 
 namespace baton::app {
 namespace {

@@ -7,7 +7,8 @@ std::string ControlRemote::name() {
   if (name_.empty()) {
     control::ListRequest request;
     request.set_resource("sys");
-    for (const control::Record& record : control_->list(request).records()) {
+    const control::Records answer = control_->list(request);
+    for (const control::Record& record : answer.records()) {
       for (const control::Attribute& attribute : record.attributes()) {
         if (attribute.name() == "name") name_ = attribute.value();
       }
@@ -20,7 +21,8 @@ std::vector<migration::Finding> ControlRemote::validate(const std::string& descr
   control::DescriptionRequest request;
   request.set_description(description);
   std::vector<migration::Finding> out;
-  for (const control::Finding& finding : control_->validate_incoming(request).findings()) {
+  const control::Findings answer = control_->validate_incoming(request);
+  for (const control::Finding& finding : answer.findings()) {
     out.push_back({finding.code(), finding.text()});
   }
   return out;

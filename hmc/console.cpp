@@ -104,7 +104,8 @@ int list(Console& console, std::string_view command, const Arguments& arguments)
       (*ask.mutable_filter())["resource"] = std::string(resource);
       std::set<std::string> known;
       std::vector<std::string> in_order;
-      for (const control::Record& record : control->list(ask).records()) {
+      const control::Records answer = control->list(ask);
+      for (const control::Record& record : answer.records()) {
         for (const control::Attribute& attribute : record.attributes()) {
           known.insert(attribute.name());
           in_order.push_back(attribute.name());

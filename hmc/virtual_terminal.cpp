@@ -68,7 +68,8 @@ std::string find_partition(Systems& systems, const std::string& lpar) {
         control::ListRequest request;
         request.set_resource("lpar");
         (*request.mutable_filter())["lpar_names"] = lpar;
-        for (const control::Record& record : systems.connect(name)->list(request).records()) {
+        const control::Records answer = systems.connect(name)->list(request);
+        for (const control::Record& record : answer.records()) {
           for (const control::Attribute& attribute : record.attributes()) {
             if (attribute.name() == "state" && attribute.value() != "Migrating - Not Activated") return name;
           }
