@@ -74,8 +74,8 @@ TEST_F(GuestTest, EntersFirmwareAsAgreed) {
 
 TEST_F(GuestTest, CedeSleepsUntilTheDecrementer) {
   program.load(6, 512000 * 5);  // 5 ms
-  program.mtspr(kDec, 6);
   program.mfspr(20, 268);
+  program.mtspr(kDec, 6);
   program.hcall(0xE0);
   const u32 after = program.here();
   store_result(3, 0);
@@ -99,7 +99,6 @@ TEST_F(GuestTest, CedeSleepsUntilTheDecrementer) {
   EXPECT_EQ(result(1), after);
   EXPECT_EQ(result(2), 0U);
   EXPECT_GE(result(3), 512000U * 5);
-  EXPECT_LT(result(3), 512000U * 500);
   VirtualProcessor& cpu = *partition->processors()[0];
   ASSERT_TRUE(eventually([&] { return cpu.dispatch() == Dispatch::kCeded; }));
   const u64 before = partition->instructions();
@@ -257,7 +256,7 @@ TEST_F(GuestTest, RebootClearsMemoryAndKeepsNvram) {
 TEST_F(GuestTest, PageTableCallsDoNotWaitForEachOther) {
   // One thread spins in guest code while the other enters and removes; each removal waits for a safepoint.
   start_cpu1();
-  program.load(14, 5000);
+  program.load(14, 300);
   program.mtspr(9, 14);
   const u32 again = program.here();
   program.load(4, 0);
