@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "hypervisor/adapter.h"
+#include "vios/announcer.h"
 #include "vios/ethernet_switch.h"
 #include "vios/vios.h"
 #include "vios/vscsi_server.h"
@@ -36,6 +37,7 @@ struct Vios::Private {
       const hypervisor::VirtualEthernetSlot* slot;
     };
     hypervisor::Partition* partition = nullptr;
+    u32 partition_id = 0;
     std::vector<Scsi> scsi;
     std::vector<Lan> lans;
   };
@@ -58,6 +60,7 @@ struct Vios::Private {
   EthernetSwitch::Port* trunk = nullptr;
   std::unique_ptr<devices::LanConnection> lan;
   std::atomic<devices::LanConnection*> uplink{nullptr};
+  std::unique_ptr<Announcer> announcer;
 };
 
 /// "U9117.MMA.10BA70A-V1-C12": a slot of the VIOS.

@@ -31,9 +31,12 @@ Vios::Vios(hypervisor::ManagedSystem& system, ViosConfig config)
   p_->lan =
       devices::open_lan(config_.uplink, [this](std::span<const u8> frame) { p_->trunk->transmit(frame); });
   p_->uplink = p_->lan.get();
+  p_->announcer =
+      std::make_unique<Announcer>([lan = p_->lan.get()](std::span<const u8> frame) { lan->send(frame); });
 }
 
 Vios::~Vios() {
+  p_->announcer.reset();
   for (auto& [id, attachment] : p_->attachments) p_->disconnect(attachment);
   p_->uplink = nullptr;
   p_->lan.reset();  // Ends its thread before the switch goes.
@@ -81,6 +84,7 @@ Vios::Private::Attachment& Vios::Private::connect(Vios& vios, Partition& partiti
   }
   Attachment attachment;
   attachment.partition = &partition;
+  attachment.partition_id = partition.id();
   const hypervisor::Profile& profile = partition.profile();
   const auto fail = [&](const std::string& why) {
     throw std::runtime_error("partition " + partition.name() + ": " + why);
@@ -135,6 +139,7 @@ Vios::Private::Attachment& Vios::Private::connect(Vios& vios, Partition& partiti
 }
 
 void Vios::Private::disconnect(Attachment& attachment) {
+  if (announcer && attachment.partition_id) announcer->cancel(attachment.partition_id);
   for (auto& lan : attachment.lans) {
     lan.adapter->connect(nullptr);
     lan_switch.remove(lan.port);
@@ -208,6 +213,7 @@ void Vios::quiesce(Partition& partition) {
   std::lock_guard guard(p_->lock);
   auto* attachment = p_->find(partition);
   if (!attachment) return;
+  if (p_->announcer) p_->announcer->cancel(partition.id());  // It is about to be announced elsewhere.
   for (auto& scsi : attachment->scsi) scsi.server->quiesce();
   p_->release(*attachment);
 }
@@ -308,16 +314,18 @@ bool Vios::clients_migratable(Partition& partition) const {
 void Vios::announce(Partition& partition) {
   std::lock_guard guard(p_->lock);
   const auto* attachment = p_->find(partition);
-  if (!attachment || !p_->lan) return;
+  if (!attachment || !p_->announcer) return;
+  Announcer::Frames frames;
   for (const auto& lan : attachment->lans) {
     auto vlans = lan.slot->vlans;
     vlans.push_back(lan.slot->pvid);
     for (const u16 vlan : vlans) {
       if (!bridges_vlan(vlan)) continue;
       const bool untagged = vlan == config_.bridged_vlans.front();
-      p_->lan->send(make_announcement(lan.adapter->mac(), untagged ? 0 : vlan));
+      frames.push_back(make_announcement(lan.adapter->mac(), untagged ? 0 : vlan));
     }
   }
+  p_->announcer->start(partition.id(), std::move(frames));
 }
 
 }  // namespace baton::vios

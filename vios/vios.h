@@ -61,7 +61,7 @@ class Vios final : public hypervisor::IoServer {
   bool clients_migratable(hypervisor::Partition& partition) const;
 
   // -- mobility
-  /// Source: connects adapters but not the disks' reservations (shell on the destination).
+  /// Destination: connects adapters and opens the disks, but takes no reservation (the shell partition).
   void attach_shell(hypervisor::Partition& partition);
   /// Source at suspension: finishes every request in flight, drops what was not started, answers nothing
   /// more; then gives up the write reservations. On return no write of this partition can reach a disk from
@@ -70,7 +70,7 @@ class Vios final : public hypervisor::IoServer {
   /// Takes the reservations again (source after an abort) or for the first time (destination before Resumed).
   /// Throws std::runtime_error naming disk and holder.
   void resume(hypervisor::Partition& partition);
-  /// Sends a RARP for each MAC of the partition out of the SEA.
+  /// Sends a RARP for each MAC of the partition out of the SEA, and again for some seconds.
   void announce(hypervisor::Partition& partition);
 
   /// A padmin command ("lsmap -all", "lsdev -virtual", "ioslevel", "help"): its output; rc non-zero and one
