@@ -36,6 +36,7 @@ Vios::Vios(hypervisor::ManagedSystem& system, ViosConfig config)
 }
 
 Vios::~Vios() {
+  if (system_.io_server() == this) system_.set_io_server(nullptr);
   p_->announcer.reset();
   for (auto& [id, attachment] : p_->attachments) p_->disconnect(attachment);
   p_->uplink = nullptr;

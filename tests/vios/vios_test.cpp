@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// The VIOS as a whole: attachment, reservations, mobility and the padmin commands.
+#include "vios/vios.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+
+#include "tests/hypervisor/support.h"
+#include "vios/announcer.h"
+
+namespace baton::vios {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace hypervisor;
+
+class ViosTest : public ::testing::Test {
+ protected:
+  ViosTest() {
+    char name[] = "/tmp/baton-vios-XXXXXX";
+    directory_ = mkdtemp(name);
+    for (const char* lun : {"lun0.img", "lun1.img"}) {
+      std::ofstream(directory_ / lun).close();
+      fs::resize_file(directory_ / lun, 4 << 20);
+    }
+  }
+  ~ViosTest() override { fs::remove_all(directory_); }
+  ViosConfig config(const std::string& name) {
+    ViosConfig config;
+    config.name = name;
+    config.disks = {{"hdisk0", "file:" + (directory_ / "lun0.img").string()},
+                    {"hdisk1", (directory_ / "lun1.img").string()},
+                    {"hdisk2", "file:" + (directory_ / "none.img").string()}};
+    return config;
+  }
+  static Profile profile(u32 id, const std::string& name, const std::string& disk = "hdisk0") {
+    Profile profile = hypervisor::test::small_profile(name, id, 1);
+    profile.disks = {{2, "", disk, 1}};
+    return profile;
+  }
+  static std::string failure(const std::function<void()>& what) {
+    try {
+      what();
+    } catch (const std::runtime_error& error) {
+      return error.what();
+    }
+    return "";
+  }
+
+  fs::path directory_;
+  ManagedSystem a_{{"POWER6-A", "9117-MMA", "10BA70A", 1 << 30, 8}, ""};
+  ManagedSystem b_{{"POWER6-B", "9117-MMA", "10BA70B", 1 << 30, 8}, ""};
+};
+
+TEST_F(ViosTest, OneSystemWritesADisk) {
+  Vios here(a_, config("vios1")), there(b_, config("vios1"));
+  auto one = a_.create(profile(2, "mobile")), two = b_.create(profile(2, "mobile"));
+  here.attach(*one);
+  const auto text = failure([&] { there.attach(*two); });
+  EXPECT_NE(text.find("hdisk0"), std::string::npos) << text;
+  EXPECT_NE(text.find("system POWER6-A, partition mobile"), std::string::npos) << text;
+  // A move: the shell is connected, the source lets go, the destination takes over.
+  there.attach_shell(*two);
+  EXPECT_NE(failure([&] { there.resume(*two); }), "");
+  here.quiesce(*one);
+  there.resume(*two);
+  EXPECT_NE(failure([&] { here.resume(*one); }), "");
+  there.detach(*two);
+  here.resume(*one);  // The move was undone.
+  here.detach(*one);
+  here.detach(*one);
+}
+
+TEST_F(ViosTest, ErrorsNameThePartitionAndTheThing) {
+  Vios vios(a_, config("vios1"));
+  auto one = a_.create(profile(2, "one", "hdisk9"));
+  EXPECT_NE(failure([&] { vios.attach(*one); }).find("hdisk9"), std::string::npos);
+  auto two = a_.create(profile(3, "two", "hdisk2"));
+  EXPECT_NE(failure([&] { vios.attach(*two); }).find("none.img"), std::string::npos);
+  auto wrong = profile(4, "three");
+  wrong.disks.push_back({2, "", "hdisk1", 1});
+  auto three = a_.create(wrong);
+  EXPECT_NE(failure([&] { vios.attach(*three); }).find("used twice"), std::string::npos);
+}
+
+TEST_F(ViosTest, TwoPartitionsOneDisk) {
+  Vios vios(a_, config("vios1"));
+  auto one = a_.create(profile(2, "one")), two = a_.create(profile(3, "two")),
+       three = a_.create(profile(4, "three", "hdisk1"));
+  vios.attach(*one);
+  EXPECT_NE(failure([&] { vios.attach(*two); }).find("partition one"), std::string::npos);
+  vios.attach(*three);
+  vios.detach(*one);
+  vios.attach(*two);
+  vios.detach(*two);
+  vios.detach(*three);
+}
+
+TEST_F(ViosTest, LunsAreRecognisedAcrossSystems) {
+  Vios here(a_, config("vios1"));
+  auto other = config("vios2");
+  std::swap(other.disks[0].name, other.disks[1].name);
+  Vios there(b_, other);
+  EXPECT_EQ(there.hdisk_by_unique_id(here.unique_id("hdisk0")), "hdisk1");
+  EXPECT_EQ(there.hdisk_by_unique_id("nothing"), "");
+  EXPECT_NE(failure([&] { (void)here.unique_id("hdisk2"); }), "");
+  EXPECT_FALSE(here.bridges_vlan(1));
+}
+
+TEST_F(ViosTest, PartitionsTalkThroughTheSwitch) {
+  Vios vios(a_, config("vios1"));
+  auto one = a_.create(profile(2, "one")), two = a_.create(profile(3, "two", "hdisk1"));
+  vios.attach(*one);
+  vios.attach(*two);
+  const auto lan_of = [](Partition& p) { return dynamic_cast<LogicalLan*>(p.adapter(0x30000003)); };
+  for (auto& partition : {one, two}) {
+    auto& lan = *lan_of(*partition);
+    for (u64 page = 0x10000; page < 0x20000; page += 4096) lan.tce()->put(page, page | 3);
+    u64 mac = 0;
+    for (const u8 byte : lan.mac()) mac = mac << 8 | byte;
+    ASSERT_EQ(lan.h_register(0x10000, u64{0x80} << 56 | u64{128} << 32 | 0x12000, 0x11000, mac), h::Success);
+    ASSERT_EQ(lan.h_add_buffer(u64{0x80} << 56 | u64{2048} << 32 | 0x14000), h::Success);
+  }
+  std::vector<u8> frame(60, 0x11);
+  std::ranges::copy(lan_of(*two)->mac(), frame.begin());
+  std::ranges::copy(lan_of(*one)->mac(), frame.begin() + 6);
+  one->memory().write(0x18000, frame);
+  const std::array<u64, 6> descriptors{u64{0x80} << 56 | u64{60} << 32 | 0x18000};
+  EXPECT_EQ(lan_of(*one)->h_send(descriptors, 0), h::Success);
+  std::vector<u8> got(60);
+  two->memory().read(0x14008, got);
+  EXPECT_EQ(got, frame);
+  EXPECT_TRUE(vios.mac_in_use(lan_of(*one)->mac()));
+  EXPECT_FALSE(vios.mac_in_use({2, 9, 9, 9, 9, 9}));
+  vios.detach(*one);
+  vios.detach(*two);
+}
+
+TEST_F(ViosTest, Lsmap) {
+  Vios vios(a_, config("vios1"));
+  auto with = profile(2, "one");
+  with.disks.push_back({2, "data", "hdisk2", 2});
+  auto one = a_.create(with);
+  auto without = hypervisor::test::small_profile("two", 3, 1);
+  auto two = a_.create(without);
+  std::string text;
+  EXPECT_EQ(vios.padmin("lsmap -all", text), 0);
+  EXPECT_EQ(text,
+            "SVSA            Physloc                                      Client Partition ID\n"
+            "--------------- -------------------------------------------- ------------------\n"
+            "vhost0          U9117.MMA.10BA70A-V1-C11                     0x00000002\n"
+            "\n"
+            "VTD                   vtscsi0\n"
+            "Status                Available\n"
+            "LUN                   0x8100000000000000\n"
+            "Backing device        hdisk0\n"
+            "Physloc               U789D.001.10BA70A-P1-C1-T1-L0\n"
+            "\n"
+            "VTD                   data\n"
+            "Status                Defined\n"
+            "LUN                   0x8200000000000000\n"
+            "Backing device        hdisk2\n"
+            "Physloc               U789D.001.10BA70A-P1-C1-T1-L2\n"
+            "\n"
+            "SVSA            Physloc                                      Client Partition ID\n"
+            "--------------- -------------------------------------------- ------------------\n"
+            "vhost1          U9117.MMA.10BA70A-V1-C12                     0x00000003\n"
+            "\n"
+            "VTD                   NO VIRTUAL TARGET DEVICE FOUND\n"
+            "\n");
+  EXPECT_EQ(vios.padmin("lsmap -all -fmt : -field svsa clientid vtd backing", text), 0);
+  EXPECT_EQ(text,
+            "vhost0:0x00000002:vtscsi0:hdisk0:data:hdisk2\n"
+            "vhost1:0x00000003:NO VIRTUAL TARGET DEVICE FOUND\n");
+  EXPECT_EQ(vios.padmin("lsmap -vadapter vhost1", text), 0);
+  EXPECT_EQ(text.find("vhost0"), std::string::npos);
+  EXPECT_EQ(vios.padmin("lsmap -net -all", text), 0);
+  EXPECT_EQ(vios.mappings().size(), 3u);
+}
+
+TEST_F(ViosTest, OtherCommands) {
+  Vios vios(a_, config("vios1"));
+  auto one = a_.create(profile(2, "one"));
+  std::string text;
+  EXPECT_EQ(vios.padmin("ioslevel", text), 0);
+  EXPECT_EQ(vios.padmin("help", text), 0);
+  EXPECT_NE(text.find("lsmap"), std::string::npos);
+  EXPECT_EQ(vios.padmin("lsdev -virtual", text), 0);
+  EXPECT_NE(text.find("vasi0            Available   Virtual Asynchronous Services Interface (VASI)\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("vhost0 "), std::string::npos);
+  EXPECT_NE(text.find("vtscsi0 "), std::string::npos);
+  EXPECT_EQ(text.find("hdisk"), std::string::npos);
+  EXPECT_EQ(vios.padmin("lsdev", text), 0);
+  EXPECT_NE(text.find("hdisk2           Defined"), std::string::npos) << text;
+  EXPECT_EQ(vios.padmin("lsdev -dev hdisk0 -attr", text), 0);
+  EXPECT_NE(text.find("reserve_policy  no_reserve"), std::string::npos) << text;
+  EXPECT_NE(text.find(vios.unique_id("hdisk0")), std::string::npos);
+  EXPECT_EQ(vios.padmin("lsdev -dev hdisk0 -attr size_in_mb", text), 0);
+  EXPECT_EQ(text, "value\n\n4\n");
+  for (const char* wrong :
+       {"", "frobnicate", "lsmap", "lsmap -wrong", "lsmap -all -fmt", "lsmap -all -field nothing",
+        "lsmap -vadapter vhost7", "lsdev -dev hdisk7 -attr", "lsdev -dev hdisk2 -attr"}) {
+    EXPECT_NE(vios.padmin(wrong, text), 0) << wrong;
+    EXPECT_EQ(std::ranges::count(text, '\n'), 1) << wrong << ": " << text;
+  }
+}
+
+TEST(Announcer, RepeatsAndStops) {
+  std::mutex lock;
+  int sent = 0;
+  Announcer announcer([&](std::span<const u8>) {
+    std::lock_guard guard(lock);
+    sent++;
+  });
+  const auto count = [&] {
+    std::lock_guard guard(lock);
+    return sent;
+  };
+  announcer.start(2, {{1, 2, 3}});
+  EXPECT_EQ(count(), 1);
+  EXPECT_TRUE(hypervisor::test::eventually([&] { return count() >= 2; }));
+  announcer.cancel(2);
+  const int after = count();
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_EQ(count(), after);
+}
+
+}  // namespace
+}  // namespace baton::vios
