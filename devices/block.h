@@ -18,12 +18,12 @@ using BlockResult = int;
 class BlockDevice {
  public:
   virtual ~BlockDevice() = default;
-  virtual u64 size() const = 0;        ///< Bytes, a multiple of 512.
+  virtual u64 size() const = 0;  ///< Bytes, a multiple of 512.
   /// World-wide identity of the LUN: equal on every system that sees the same LUN.
   virtual std::string unique_id() const = 0;
   virtual BlockResult read(u64 offset, std::span<u8> out) = 0;
   virtual BlockResult write(u64 offset, std::span<const u8> data) = 0;
-  virtual BlockResult flush() = 0;     ///< Durable when it returns 0.
+  virtual BlockResult flush() = 0;  ///< Durable when it returns 0.
   virtual BlockResult discard(u64 offset, u64 length) = 0;
   /// Takes the write reservation; EBUSY with *holder set when somebody else has it. Writes without the
   /// reservation fail with EROFS.

@@ -19,8 +19,9 @@ class LanConnection {
   virtual void send(std::span<const u8> frame) = 0;
 };
 
-/// Opens the locator and calls `receive` from a thread of its own for each frame until destroyed. Reconnects by
-/// itself when the LAN goes away and comes back. Throws std::runtime_error naming the locator and the remedy.
+/// Opens the locator and calls `receive` from a thread of its own for each frame until destroyed. Reconnects
+/// by itself when the LAN goes away and comes back. Throws std::runtime_error naming the locator and the
+/// remedy.
 std::unique_ptr<LanConnection> open_lan(const std::string& locator,
                                         std::function<void(std::span<const u8>)> receive);
 
