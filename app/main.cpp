@@ -27,7 +27,10 @@ int main(int argc, char** argv) try {
   CLI::Option* one = hmc->add_option("-c", command, "Runs one command and leaves");
 
   CLI::App* demo = app.add_subcommand("demo", "Shows a partition moving");
+  // Its options are its own, --help among them.
   demo->prefix_command();
+  demo->fallthrough(false);
+  demo->set_help_flag();
 
   CLI::App* version = app.add_subcommand("version", "Prints the version");
   CLI11_PARSE(app, argc, argv);

@@ -233,7 +233,8 @@ class Demonstration {
     control::ListRequest request;
     request.set_resource("lpar");
     (*request.mutable_filter())["lpar_names"] = kPartition;
-    for (const auto& record : system.control->list(request).records()) {
+    const auto records = system.control->list(request);
+    for (const auto& record : records.records()) {
       for (const auto& a : record.attributes()) {
         if (a.name() == name) return a.value();
       }
@@ -303,7 +304,8 @@ class Demonstration {
 
   /// The latest move of the partition as this system knows it.
   static control::MigrationProgress progress_of(System& system, const std::string& role) {
-    for (const auto& move : system.control->progress(kPartition).moves()) {
+    const auto moves = system.control->progress(kPartition);
+    for (const auto& move : moves.moves()) {
       if (move.role() == role) return move;
     }
     return {};
