@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 
+#include "cpu/fpu/host.h"
 #include "cpu/semantics/semantics.h"
 
 namespace baton::cpu::fpu {
@@ -298,6 +299,92 @@ Outcome from_integer(const State& s, u64 b) {
   return round(s, {sign, 63 - zeros, magnitude << zeros}, false);
 }
 
+/// A result of the host rounded again to the guest's mode and precision; false when that takes more.
+bool rounded_again(const State& s, host::Result r, bool to_single, Outcome& outcome) {
+  const auto rounding = static_cast<Rounding>(s.fpscr & fpscr::RN);
+  if (to_single && !host::to_single(r)) return false;
+  outcome = {r.value, 0};
+  if (r.exact()) return true;
+  const bool sign = r.value >> 63;
+  const bool above = (r.error ^ r.value) >> 63;  // its magnitude is
+  const bool up =
+      rounding == Rounding::kNearest ? above : rounding == (sign ? Rounding::kDown : Rounding::kUp);
+  // To the neighbour on the other side of the exact result.
+  if (up != above) outcome.value += (to_single ? u64{1} << 29 : 1) * (up ? 1 : ~u64{0});
+  outcome.flags = fpscr::XX | fpscr::FI | (up ? fpscr::FR : 0);
+  return !to_single || host::exponent(outcome.value) <= host::kSingleHigh;
+}
+
+/// Whether host arithmetic gives the outcome: normal results in any mode, and what is exact because of a
+/// zero.
+bool on_host(const State& s, Op op, bool to_single, u64 a_bits, u64 b_bits, u64 c_bits, Outcome& outcome) {
+  const double a = host::real(a_bits), b = host::real(b_bits), c = host::real(c_bits);
+  const bool down = static_cast<Rounding>(s.fpscr & fpscr::RN) == Rounding::kDown;
+  host::Result r;
+  bool found = false, exact = false;
+  double value = 0;  // if exact
+  switch (op) {
+    case Op::kAdd:
+      found = host::add<false>(a, b, r);
+      value = a + b;
+      exact = value == 0 && !down;
+      break;
+    case Op::kSub:
+      found = host::add<true>(a, b, r);
+      value = a - b;
+      exact = value == 0 && !down;
+      break;
+    case Op::kMul:
+      found = host::multiply(a, c, r);
+      value = a * c;
+      exact = a == 0 || c == 0;
+      break;
+    case Op::kDiv:
+      found = host::divide(a, b, r);
+      value = a / b;
+      exact = a == 0;
+      break;
+    case Op::kSqrt:
+      found = host::root(b, r);
+      value = b;
+      exact = b == 0;
+      break;
+    case Op::kMadd:
+    case Op::kNmadd:
+      found = to_single ? host::multiply_add<false, true>(a, b, c, r)
+                        : host::multiply_add<false, false>(a, b, c, r);
+      value = a * c;
+      exact = value == 0 && (a == 0 || c == 0) && !down;
+      value += b;
+      break;
+    case Op::kMsub:
+    case Op::kNmsub:
+      found = to_single ? host::multiply_add<true, true>(a, b, c, r)
+                        : host::multiply_add<true, false>(a, b, c, r);
+      value = a * c;
+      exact = value == 0 && (a == 0 || c == 0) && !down;
+      value -= b;
+      break;
+    case Op::kRound:
+      r = {b_bits, 0};
+      found = true;
+      value = b;
+      exact = b == 0;
+      break;
+    default:
+      return false;
+  }
+  if (exact && value == 0) {
+    outcome = {host::bits(value), 0};
+    return true;
+  }
+  if (exact && !found) {
+    r = {host::bits(value), 0};
+    found = host::exponent_in(r.value, host::kLow, host::kHigh);
+  }
+  return found && rounded_again(s, r, to_single, outcome);
+}
+
 Outcome compute(const State& s, Op op, bool to_single, u64 a, u64 b, u64 c) {
   switch (op) {
     case Op::kAdd:
@@ -319,8 +406,12 @@ Outcome compute(const State& s, Op op, bool to_single, u64 a, u64 b, u64 c) {
     case Op::kRound:
       if (is_infinite(b)) return infinity(b >> 63);
       return is_zero(b) ? zero(b >> 63) : round(s, unpack(b), to_single);
-    case Op::kReciprocal:
-      return estimate(divide(s, std::bit_cast<u64>(1.0), b, to_single));
+    case Op::kReciprocal: {
+      Outcome outcome;
+      constexpr u64 kOne = std::bit_cast<u64>(1.0);
+      if (on_host(s, Op::kDiv, to_single, kOne, b, 0, outcome)) return estimate(outcome);
+      return estimate(divide(s, kOne, b, to_single));
+    }
     case Op::kReciprocalRoot:
       return estimate(reciprocal_root(s, b, to_single));
     case Op::kFromInteger:
@@ -331,24 +422,32 @@ Outcome compute(const State& s, Op op, bool to_single, u64 a, u64 b, u64 c) {
   __builtin_unreachable();
 }
 
+/// Any operands but NaNs.
+Outcome numbers(const State& s, Op op, bool to_single, u64 a, u64 b, u64 c) {
+  Outcome outcome;
+  if (!on_host(s, op, to_single, a, b, c, outcome)) outcome = compute(s, op, to_single, a, b, c);
+  if ((op == Op::kNmadd || op == Op::kNmsub) && !is_nan(outcome.value)) outcome.value ^= kSign;
+  return outcome;
+}
+
+Outcome nans(Op op, u64 a, u64 b, u64 c) {
+  Outcome outcome;
+  if (is_signalling(a) || is_signalling(b) || is_signalling(c)) outcome.flags |= fpscr::VXSNAN;
+  const bool fused = op == Op::kMadd || op == Op::kMsub || op == Op::kNmadd || op == Op::kNmsub;
+  if (fused && ((is_infinite(a) && is_zero(c)) || (is_zero(a) && is_infinite(c))))
+    outcome.flags |= fpscr::VXIMZ;
+  outcome.value = (is_nan(a) ? a : is_nan(b) ? b : c) | kQuiet;
+  if (op == Op::kRound) outcome.value &= ~u64{0x1FFFFFFF};
+  return outcome;
+}
+
 }  // namespace
 
 [[gnu::noinline]] Flow arithmetic(State& s, Op operation, u32 frt, u64 a, u64 b, u64 c) {
   const bool to_single = static_cast<u32>(operation) & static_cast<u32>(Op::kSingle);
   const Op op = static_cast<Op>(static_cast<u32>(operation) & ~static_cast<u32>(Op::kSingle));
-  if (op != Op::kFromInteger && (is_nan(a) || is_nan(b) || is_nan(c))) {
-    Outcome outcome;
-    if (is_signalling(a) || is_signalling(b) || is_signalling(c)) outcome.flags |= fpscr::VXSNAN;
-    const bool fused = op == Op::kMadd || op == Op::kMsub || op == Op::kNmadd || op == Op::kNmsub;
-    if (fused && ((is_infinite(a) && is_zero(c)) || (is_zero(a) && is_infinite(c))))
-      outcome.flags |= fpscr::VXIMZ;
-    outcome.value = (is_nan(a) ? a : is_nan(b) ? b : c) | kQuiet;
-    if (op == Op::kRound) outcome.value &= ~u64{0x1FFFFFFF};
-    return complete(s, frt, outcome, true);
-  }
-  Outcome outcome = compute(s, op, to_single, a, b, c);
-  if ((op == Op::kNmadd || op == Op::kNmsub) && !is_nan(outcome.value)) outcome.value ^= kSign;
-  return complete(s, frt, outcome, true);
+  const bool unordered = op != Op::kFromInteger && (is_nan(a) || is_nan(b) || is_nan(c));
+  return complete(s, frt, unordered ? nans(op, a, b, c) : numbers(s, op, to_single, a, b, c), true);
 }
 
 [[gnu::noinline]] Flow to_integer(State& s, bool word, Rounding rounding, u32 frt, u64 b) {

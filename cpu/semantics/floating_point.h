@@ -6,29 +6,26 @@
 // = a >> 2, BFA = b >> 2; mtfsf (ImmKind::FLM) has FLM = imm, W = b, L = d; mtfsfi (ImmKind::U) has BF = a, W
 // = b, U = imm; mtfsb0/1 have their bit in a. Invalid forms never come here: the decoder rejects them.
 //
-// The common case runs on the host's arithmetic, which rounds to nearest: finite operands, a normal result
-// well inside the range, FPSCR[RN] = 0 and FPSCR[XE] = 0. No host flag is read: whether and which way the
-// result was rounded comes from its exact error, which a few more operations give (error-free
-// transformations: TwoSum for sums, an FMA residual for products, quotients and roots, ErrFmaNearest of Boldo
-// and Muller for FMA). Everything else is done in integers by cpu/fpu. Host NaNs never reach a register.
-//
-// Written so that compiled stencils need no constant pool: constants are integers, signs are flipped by the
-// choice of operation. No expression may hold both a product and a sum: the compiler could fuse them.
+// The common case runs on the host's arithmetic (cpu/fpu/host.h), which rounds to nearest: finite operands, a
+// normal result well inside the range, FPSCR[RN] = 0 and FPSCR[XE] = 0. Everything else is a call to cpu/fpu.
+// Host NaNs never reach a register. As in host.h, nothing here needs a constant pool.
 #pragma once
 
 #include "cpu/fpu/fpu.h"
+#include "cpu/fpu/host.h"
 #include "cpu/semantics/semantics.h"
 
 namespace baton::cpu::sem {
 
 namespace fp {
 
+namespace host = fpu::host;
+using host::bits;
+using host::real;
+
 #define BATON_FP_INLINE [[gnu::always_inline]] inline
 
 inline constexpr u64 kSign = u64{1} << 63;
-
-BATON_FP_INLINE double real(u64 bits) { return std::bit_cast<double>(bits); }
-BATON_FP_INLINE u64 bits(double value) { return std::bit_cast<u64>(value); }
 
 BATON_FP_INLINE bool available(const State& s) { return s.msr & msr::FP; }
 [[gnu::cold]] inline Flow unavailable(State& s) { return raise(s, Vector::kFpUnavailable); }
@@ -49,68 +46,32 @@ BATON_FP_INLINE bool host_modes(const State& s) {
   return __builtin_expect(!(s.fpscr & (fpscr::XE | fpscr::RN)), 1);
 }
 
-BATON_FP_INLINE u32 exponent(u64 value) { return static_cast<u32>(value >> 52) & 0x7FF; }
-BATON_FP_INLINE bool exponent_in(u64 value, u32 first, u32 last) {
-  return __builtin_expect(exponent(value) - first <= last - first, 1);
-}
-
-// Biased exponents. Between kLow and kHigh a result is normal, not tiny before rounding either, and its error
-// can be computed without overflow; from kExact on, the error of a product or quotient is a double.
-inline constexpr u32 kLow = 2, kHigh = 2044, kExact = 64;
-// The same for single precision.
-inline constexpr u32 kSingleLow = 1023 - 125, kSingleHigh = 1023 + 127;
-
-BATON_FP_INLINE double sum_error(double a, double b, double sum) {
-  const double b_part = sum - a;
-  const double a_part = sum - b_part;
-  return (a - a_part) + (b - b_part);
-}
-BATON_FP_INLINE double difference_error(double a, double b, double difference) {
-  const double b_part = difference - a;  // about -b
-  const double a_part = difference - b_part;
-  return (a - a_part) - (b + b_part);
-}
-
 /// FPRF of a zero or normal number.
 BATON_FP_INLINE u64 fprf(u64 result) {
   const u64 sign = result >> 63;
   return result << 1 ? u64{0x4000} << sign : u64{0x2000} | sign << 16;
 }
 
-/// FR, FI, XX, FX. `error` has the sign of (exact - result) and is +0 or -0 if they are equal; `result` gives
-/// the sign of the result. `also` replaces the bits under `mask`.
+/// FR, FI, XX, FX from the error of a result (host::Result), of which `result` needs to have the sign only.
+/// `also` replaces the bits under `mask`.
 BATON_FP_INLINE void settle(State& s, u64 result, u64 error, u64 mask, u64 also) {
   const u64 inexact = error << 1 ? 1 : 0;
   const u64 rounded_up = (error ^ result) >> 63 & inexact;
+  const u64 set = also | rounded_up << 18 | inexact << 17 | inexact << 25;
   const u64 old = s.fpscr;
-  s.fpscr = (old & ~(fpscr::FR | fpscr::FI | mask)) | also | rounded_up << 18 | inexact << 17 |
-            inexact << 25 | (inexact & ~old >> 25) << 31;
+  const u64 fresh = (inexact << 25 & ~old) << 6;  // XX goes from 0 to 1: FX
+  s.fpscr = (old & ~(fpscr::FR | fpscr::FI | mask)) | set | fresh;
 }
 
-/// Delivers a normal double result.
-template <bool kNegate>
-BATON_FP_INLINE void deliver(State& s, u32 frt, u64 result, u64 error) {
-  const u64 value = kNegate ? bits(0.0 - real(result)) : result;
-  s.fpr[frt] = value;
-  settle(s, result, error, fpscr::FPRF, u64{0x4000} << (value >> 63));
-}
-
-/// Rounds a double result and its error to single and delivers that; false when it takes more than this.
-template <bool kNegate>
-BATON_FP_INLINE bool deliver_single(State& s, u32 frt, u64 result, u64 error) {
-  const double rounded = static_cast<float>(real(result));
-  if (!exponent_in(bits(rounded), kSingleLow, kSingleHigh)) return false;
-  // On a tie of the second rounding, the first one decides.
-  if (__builtin_expect((result & 0x1FFFFFFF) == 0x10000000 && error << 1, 0)) return false;
-  const u64 second = bits(real(result) - rounded);
-  deliver<kNegate>(s, frt, bits(rounded), second << 1 ? second : error);
-  return true;
-}
-
+/// Delivers a result of host arithmetic; false when it takes more than this.
 template <bool kSingle, bool kNegate>
-BATON_FP_INLINE bool deliver_as(State& s, u32 frt, u64 result, u64 error) {
-  if constexpr (kSingle) return deliver_single<kNegate>(s, frt, result, error);
-  deliver<kNegate>(s, frt, result, error);
+BATON_FP_INLINE bool deliver(State& s, u32 frt, host::Result r) {
+  if constexpr (kSingle) {
+    if (!host::to_single(r)) return false;
+  }
+  const u64 value = kNegate ? bits(0.0 - real(r.value)) : r.value;
+  s.fpr[frt] = value;
+  settle(s, r.value, r.error, fpscr::FPRF, u64{0x4000} << (value >> 63));
   return true;
 }
 
@@ -123,13 +84,9 @@ template <bool kSubtract, bool kSingle, bool Rc, class O>
 BATON_FP_INLINE Flow add(State& s, O o) {
   if (!available(s)) return unavailable(s);
   const u64 a = s.fpr[o.b()], b = s.fpr[o.c()];
-  if (host_modes(s)) {
-    const double sum = kSubtract ? real(a) - real(b) : real(a) + real(b);
-    if (exponent_in(bits(sum), kLow, kHigh)) {
-      const double error =
-          kSubtract ? difference_error(real(a), real(b), sum) : sum_error(real(a), real(b), sum);
-      if (deliver_as<kSingle, false>(s, o.a(), bits(sum), bits(error))) return record<Rc>(s, Flow::kNext);
-    }
+  host::Result r;
+  if (host_modes(s) && host::add<kSubtract>(real(a), real(b), r) && deliver<kSingle, false>(s, o.a(), r)) {
+    return record<Rc>(s, Flow::kNext);
   }
   constexpr fpu::Op op = as<kSingle>(kSubtract ? fpu::Op::kSub : fpu::Op::kAdd);
   return record<Rc>(s, fpu::arithmetic(s, op, o.a(), a, b, 0));
@@ -139,12 +96,9 @@ template <bool kSingle, bool Rc, class O>
 BATON_FP_INLINE Flow multiply(State& s, O o) {
   if (!available(s)) return unavailable(s);
   const u64 a = s.fpr[o.b()], c = s.fpr[o.d()];
-  if (host_modes(s)) {
-    const double product = real(a) * real(c);
-    if (exponent_in(bits(product), kExact, kHigh)) {
-      const double error = __builtin_fma(real(a), real(c), -product);
-      if (deliver_as<kSingle, false>(s, o.a(), bits(product), bits(error))) return record<Rc>(s, Flow::kNext);
-    }
+  host::Result r;
+  if (host_modes(s) && host::multiply(real(a), real(c), r) && deliver<kSingle, false>(s, o.a(), r)) {
+    return record<Rc>(s, Flow::kNext);
   }
   return record<Rc>(s, fpu::arithmetic(s, as<kSingle>(fpu::Op::kMul), o.a(), a, 0, c));
 }
@@ -153,14 +107,9 @@ template <bool kSingle, bool Rc, class O>
 BATON_FP_INLINE Flow divide(State& s, O o) {
   if (!available(s)) return unavailable(s);
   const u64 a = s.fpr[o.b()], b = s.fpr[o.c()];
-  if (host_modes(s)) {
-    const double quotient = real(a) / real(b);
-    if (exponent_in(bits(quotient), kLow, kHigh) && exponent_in(a, kExact, 0x7FF)) {
-      const u64 remainder = bits(__builtin_fma(-quotient, real(b), real(a)));
-      if (deliver_as<kSingle, false>(s, o.a(), bits(quotient), remainder ^ (b & kSign))) {
-        return record<Rc>(s, Flow::kNext);
-      }
-    }
+  host::Result r;
+  if (host_modes(s) && host::divide(real(a), real(b), r) && deliver<kSingle, false>(s, o.a(), r)) {
+    return record<Rc>(s, Flow::kNext);
   }
   return record<Rc>(s, fpu::arithmetic(s, as<kSingle>(fpu::Op::kDiv), o.a(), a, b, 0));
 }
@@ -169,12 +118,9 @@ template <bool kSingle, bool Rc, class O>
 BATON_FP_INLINE Flow root(State& s, O o) {
   if (!available(s)) return unavailable(s);
   const u64 b = s.fpr[o.c()];
-  // As a number, the upper part of a positive normal operand.
-  if (host_modes(s) && __builtin_expect((b >> 52) - kExact <= 0x7FE - kExact, 1)) {
-    const double result = __builtin_sqrt(real(b));
-    const double remainder = __builtin_fma(-result, result, real(b));
-    if (deliver_as<kSingle, false>(s, o.a(), bits(result), bits(remainder)))
-      return record<Rc>(s, Flow::kNext);
+  host::Result r;
+  if (host_modes(s) && host::root(real(b), r) && deliver<kSingle, false>(s, o.a(), r)) {
+    return record<Rc>(s, Flow::kNext);
   }
   return record<Rc>(s, fpu::arithmetic(s, as<kSingle>(fpu::Op::kSqrt), o.a(), 0, b, 0));
 }
@@ -183,32 +129,10 @@ template <bool kSubtract, bool kNegate, bool kSingle, bool Rc, class O>
 BATON_FP_INLINE Flow multiply_add(State& s, O o) {
   if (!available(s)) return unavailable(s);
   const u64 a = s.fpr[o.b()], b = s.fpr[o.c()], c = s.fpr[o.d()];
-  if (host_modes(s)) {
-    const double product = real(a) * real(c);
-    const double low = __builtin_fma(real(a), real(c), -product);  // product + low is exact
-    const double addend = real(b);
-    if constexpr (kSingle) {
-      // Singles have an exact product: what remains is a sum. (Other operands give undefined results.)
-      const double sum = kSubtract ? product - addend : product + addend;
-      if (exponent_in(bits(product), kExact, kHigh) && bits(low) << 1 == 0 &&
-          exponent_in(bits(sum), kLow, kHigh)) {
-        const double error =
-            kSubtract ? difference_error(product, addend, sum) : sum_error(product, addend, sum);
-        if (deliver_single<kNegate>(s, o.a(), bits(sum), bits(error))) return record<Rc>(s, Flow::kNext);
-      }
-    } else {
-      const double result = __builtin_fma(real(a), real(c), kSubtract ? -addend : addend);
-      if (exponent_in(bits(product), kExact, kHigh) && exponent_in(bits(result), kLow, kHigh)) {
-        const double tail = kSubtract ? low - addend : low + addend;
-        const double tail_error =
-            kSubtract ? difference_error(low, addend, tail) : sum_error(low, addend, tail);
-        const double head = product + tail;
-        const double head_error = sum_error(product, tail, head);
-        const double error = ((head - result) + head_error) + tail_error;
-        deliver<kNegate>(s, o.a(), bits(result), bits(error));
-        return record<Rc>(s, Flow::kNext);
-      }
-    }
+  host::Result r;
+  if (host_modes(s) && host::multiply_add<kSubtract, kSingle>(real(a), real(b), real(c), r) &&
+      deliver<kSingle, kNegate>(s, o.a(), r)) {
+    return record<Rc>(s, Flow::kNext);
   }
   constexpr fpu::Op op = as<kSingle>(kNegate     ? kSubtract ? fpu::Op::kNmsub : fpu::Op::kNmadd
                                      : kSubtract ? fpu::Op::kMsub
@@ -228,8 +152,8 @@ BATON_FP_INLINE Flow to_integer(State& s, O o) {
   const u64 b = s.fpr[o.c()];
   // Within +-2^63 the conversion cannot go wrong, and the difference below is exact.
   constexpr u32 kLast = kWord ? 1023 + 30 : 1023 + 62;
-  if (__builtin_expect(!(s.fpscr & (kTruncate ? fpscr::XE : fpscr::XE | fpscr::RN)) && exponent(b) <= kLast,
-                       1)) {
+  if (__builtin_expect(
+          !(s.fpscr & (kTruncate ? fpscr::XE : fpscr::XE | fpscr::RN)) && host::exponent(b) <= kLast, 1)) {
     const i64 result = static_cast<i64>(kTruncate ? real(b) : __builtin_roundeven(real(b)));
     if (!kWord || __builtin_expect(result == static_cast<i32>(result), 1)) {
       s.fpr[o.a()] = kWord ? fpu::word_result(static_cast<u32>(result)) : static_cast<u64>(result);
@@ -246,12 +170,12 @@ template <fpu::Rounding kRounding, bool Rc, class O>
 BATON_FP_INLINE Flow to_integral(State& s, O o) {
   if (!available(s)) return unavailable(s);
   const u64 b = s.fpr[o.c()];
-  if (__builtin_expect(exponent(b) == 0x7FF, 0)) {
+  if (__builtin_expect(host::exponent(b) == 0x7FF, 0)) {
     return record<Rc>(s, fpu::to_integral(s, kRounding, o.a(), b));
   }
   u64 result;
   if constexpr (kRounding == fpu::Rounding::kNearestAway) {
-    const u32 e = exponent(b);
+    const u32 e = host::exponent(b);
     if (e >= 1023 + 52) {
       result = b;
     } else if (e < 1022) {
@@ -303,7 +227,7 @@ BATON_FP_INLINE u64 widen(u32 word) {
 
 /// The other way round: bits are dropped, not rounded.
 BATON_FP_INLINE u32 narrow(u64 value) {
-  const u32 e = exponent(value);
+  const u32 e = host::exponent(value);
   if (__builtin_expect(e > 896 || value << 1 == 0, 1)) {
     return static_cast<u32>(value >> 32 & 0xC0000000) | static_cast<u32>(value >> 29 & 0x3FFFFFFF);
   }
@@ -401,14 +325,14 @@ BATON_FP_RC Flow frsqrtes(State& s, O o) {
 BATON_FP_RC Flow frsp(State& s, O o) {
   if (!fp::available(s)) return fp::unavailable(s);
   const u64 b = s.fpr[o.c()];
-  if (fp::host_modes(s) && fp::deliver_single<false>(s, o.a(), b, 0)) return fp::record<Rc>(s, Flow::kNext);
+  if (fp::host_modes(s) && fp::deliver<true, false>(s, o.a(), {b, 0})) return fp::record<Rc>(s, Flow::kNext);
   return fp::record<Rc>(s, fpu::arithmetic(s, fpu::single(fpu::Op::kRound), o.a(), 0, b, 0));
 }
 BATON_FP_RC Flow fcfid(State& s, O o) {
   if (!fp::available(s)) return fp::unavailable(s);
   const u64 b = s.fpr[o.c()];
   const u64 result = fp::bits(static_cast<double>(static_cast<i64>(b)));
-  if (__builtin_expect(fp::exponent(result) < 1023 + 63, 1)) {
+  if (__builtin_expect(fp::host::exponent(result) < 1023 + 63, 1)) {
     const u64 error = b - static_cast<u64>(static_cast<i64>(fp::real(result)));
     if (!error || fp::host_modes(s)) {
       s.fpr[o.a()] = result;
