@@ -135,6 +135,9 @@ struct State {
   // -- floating point
   alignas(16) u64 fpr[32] = {};  ///< Double format bit patterns.
   u64 fpscr = 0;
+  // -- vectors
+  alignas(16) u128 vr[32] = {};  ///< As numbers: element 0 in the most significant bits.
+  u32 vscr = 0;
   // -- interrupts and supervisor registers
   u64 srr0 = 0, srr1 = 0, dar = 0;
   u32 dsisr = 0;

@@ -59,6 +59,7 @@ void Thread::reset(u64 nia, u64 r3, bool sf) {
   State& s = state_;
   std::fill(std::begin(s.gpr), std::end(s.gpr), 0);
   std::fill(std::begin(s.fpr), std::end(s.fpr), 0);
+  std::fill(std::begin(s.vr), std::end(s.vr), 0);
   std::fill(std::begin(s.cr), std::end(s.cr), 0);
   std::fill(std::begin(s.sprg), std::end(s.sprg), 0);
   std::fill(std::begin(s.pmc), std::end(s.pmc), 0);
@@ -66,7 +67,7 @@ void Thread::reset(u64 nia, u64 r3, bool sf) {
   s.xer_so = s.xer_ov = s.xer_ca = s.xer_count = 0;
   s.lr = s.ctr = s.fpscr = s.srr0 = s.srr1 = s.dar = s.cfar = s.dscr = s.amr = 0;
   s.dabr = s.dabrx = s.mmcr1 = s.mmcra = s.siar = s.sdar = 0;
-  s.dsisr = s.vrsave = 0;
+  s.dsisr = s.vrsave = s.vscr = 0;
   s.mmcr0 = 0x80000000;
   s.ppr = u64{4} << 50;
   s.ctrl = 1;

@@ -13,6 +13,7 @@
 #include "cpu/semantics/logical.h"
 #include "cpu/semantics/rotate.h"
 #include "cpu/semantics/system.h"
+#include "cpu/semantics/vector.h"
 #include "cpu/thread.h"
 
 #define HANDLER [[clang::preserve_none]] void

@@ -61,8 +61,11 @@ void put_bytes(u8* host, const void* host_order, u64 size) {
       return put_whole<u16>(host, host_order);
     case 4:
       return put_whole<u32>(host, host_order);
-    default:
+    case 8:
       return put_whole<u64>(host, host_order);
+    default:
+      put_whole<u64>(host, static_cast<const u8*>(host_order) + 8);
+      return put_whole<u64>(host + 8, host_order);
   }
 }
 
@@ -80,8 +83,11 @@ void get_bytes(const u8* host, void* host_order, u64 size) {
       return get_whole<u16>(host, host_order);
     case 4:
       return get_whole<u32>(host, host_order);
-    default:
+    case 8:
       return get_whole<u64>(host, host_order);
+    default:
+      get_whole<u64>(host, static_cast<u8*>(host_order) + 8);
+      return get_whole<u64>(host + 8, host_order);
   }
 }
 

@@ -40,6 +40,35 @@ template <std::unsigned_integral T>
   return store_slow(s, ea, sizeof(T), &value);
 }
 
+/// Sixteen bytes as a register holds them: as a number, the first byte of storage last.
+using Quadword = u8 __attribute__((vector_size(16)));
+inline Quadword reverse(Quadword q) {
+  return __builtin_shufflevector(q, q, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+}
+
+/// Loads 16 bytes from `ea`, a multiple of 16 under s.ea_mask; not as one atomic access. On false as for
+/// load().
+[[nodiscard, clang::no_sanitize("thread")]] inline bool load_vector(State& s, u64 ea, Quadword& out) {
+  const u64 page = ea >> 12;
+  const TlbEntry& entry = s.dtlb[page & (kTlbEntries - 1)];
+  if (__builtin_expect(entry.read_tag.load(std::memory_order_relaxed) == page, 1)) {
+    out = reverse(*reinterpret_cast<const Quadword*>(ea + entry.addend));
+    return true;
+  }
+  return load_slow(s, ea, sizeof(Quadword), &out);
+}
+
+/// Stores 16 bytes to `ea`, likewise.
+[[nodiscard, clang::no_sanitize("thread")]] inline bool store_vector(State& s, u64 ea, Quadword value) {
+  const u64 page = ea >> 12;
+  const TlbEntry& entry = s.dtlb[page & (kTlbEntries - 1)];
+  if (__builtin_expect(entry.write_tag.load(std::memory_order_relaxed) == page, 1)) {
+    *reinterpret_cast<Quadword*>(ea + entry.addend) = reverse(value);
+    return true;
+  }
+  return store_slow(s, ea, sizeof(Quadword), &value);
+}
+
 /// Touches `ea` as a load would (dcbst, dcbf, icbi) without reading. False: fault recorded.
 [[nodiscard]] bool probe_load(State& s, u64 ea);
 /// dcbz: zeroes the 128-byte block that holds `ea`.
