@@ -38,24 +38,15 @@ struct O {
   X(fsqrts)                                                                                                  \
   X(fmadd)                                                                                                   \
   X(fmadds)                                                                                                  \
-  X(fmsub) X(fmsubs) X(fnmadd) X(fnmadds) X(fnmsub) X(fnmsubs) X(fre) X(fres) X(frsqrte) X(frsqrtes) X(fsel) \
-      X(frsp) X(fctiw) X(fctiwz) X(fctid) X(fctidz) X(fcfid) X(frin) X(friz) X(frip) X(frim) X(fneg) X(fmr)  \
-          X(fnabs) X(fabs) X(fcpsgn) X(mffs) X(mtfsf) X(mtfsfi) X(mtfsb0) X(mtfsb1)
-#define WITHOUT_RC(X)                                                                                  \
-  X(fcmpu)                                                                                             \
-  X(fcmpo)                                                                                             \
-  X(mcrfs)                                                                                             \
-  X(lfs)                                                                                               \
-  X(lfsu)                                                                                              \
-  X(lfsx)                                                                                              \
-  X(lfsux)                                                                                             \
-  X(lfd)                                                                                               \
-  X(lfdu)                                                                                              \
-  X(lfdx)                                                                                              \
-  X(lfdux)                                                                                             \
-  X(stfs)                                                                                              \
-  X(stfsu) X(stfsx) X(stfsux) X(stfd) X(stfdu) X(stfdx) X(stfdux) X(lfiwax) X(stfiwx) X(lfdp) X(stfdp) \
-      X(lfdpx) X(stfdpx)
+  X(fmsub)                                                                                                   \
+  X(fmsubs) X(fnmadd) X(fnmadds) X(fnmsub) X(fnmsubs) X(fre) X(fres) X(frsqrte) X(frsqrtes) X(fsel) X(frsp)  \
+      X(fctiw) X(fctiwz) X(fctid) X(fctidz) X(fcfid) X(frin) X(friz) X(frip) X(frim) X(fneg) X(fmr) X(fnabs) \
+          X(fabs) X(fcpsgn) X(mffs) X(mtfsf) X(mtfsfi) X(mtfsb0) X(mtfsb1)
+#define WITHOUT_RC(X)                                                                                     \
+  X(mffgpr)                                                                                               \
+  X(mftgpr) X(fcmpu) X(fcmpo) X(mcrfs) X(lfs) X(lfsu) X(lfsx) X(lfsux) X(lfd) X(lfdu) X(lfdx) X(lfdux)    \
+      X(stfs) X(stfsu) X(stfsx) X(stfsux) X(stfd) X(stfdu) X(stfdx) X(stfdux) X(lfiwax) X(stfiwx) X(lfdp) \
+          X(stfdp) X(lfdpx) X(stfdpx)
 
 Flow dispatch(isa::Id id, State& s, O o) {
   switch (id) {
@@ -92,6 +83,12 @@ std::ostream& operator<<(std::ostream& out, const FpState& s) {
   return out;
 }
 
+Flow execute_fp(State& s, u32 word) {
+  const isa::Row* row = isa::decode(word);
+  if (!row) std::abort();
+  return dispatch(row->id, s, O{isa::operands(*row, word)});
+}
+
 FpState run_semantics(u32 word, FpState in) {
   static const auto state = std::make_unique<State>();
   static const auto tlb = std::make_unique<cpu::TlbEntry[]>(cpu::kTlbEntries);
@@ -110,9 +107,7 @@ FpState run_semantics(u32 word, FpState in) {
   for (int i = 0; i < 4; i++) s.fpr[i + 1] = in.fpr[i];
   s.fpscr = in.fpscr;
   sem::set_cr(s, in.cr);
-  const isa::Row* row = isa::decode(word);
-  if (!row) std::abort();
-  const Flow flow = dispatch(row->id, s, O{isa::operands(*row, word)});
+  const Flow flow = execute_fp(s, word);
   FpState out;
   for (int i = 0; i < 4; i++) out.fpr[i] = s.fpr[i + 1];
   out.fpscr = s.fpscr;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cpu/bits.h"
+#include "cpu/state.h"
 
 namespace baton::test {
 
@@ -26,6 +27,8 @@ std::ostream& operator<<(std::ostream& out, const FpState& state);
 
 inline constexpr u64 kMemoryEa = 0x10000;
 
+/// Executes one floating-point instruction of the table; the operands and the TLB are the caller's.
+cpu::Flow execute_fp(cpu::State& s, u32 word);
 /// Executes a floating-point instruction word with the semantics under test. MSR[FP] is on, and FE0 and FE1
 /// are.
 FpState run_semantics(u32 word, FpState in);
