@@ -371,7 +371,7 @@ void Mover::Private::tick() {
     move->tick();
     if (!move->over()) continue;
     const std::lock_guard hold(lock);
-    history[move->record().get().partition] = move->record().get();
+    if (!move->superseded) history[move->record().get().partition] = move->record().get();
     targets.remove(move);
   }
   const auto partitions = system.partitions();
@@ -484,6 +484,9 @@ void Mover::migrate(const std::shared_ptr<Partition>& partition, RemoteSystem& r
                                           if (callback) callback(leaving, to);
                                         });
     p_->sources.push_back(move);
+    for (const auto& other : p_->targets) {
+      if (other->partition() == partition) other->superseded = true;
+    }
   }
   const auto drop = [&] {
     const std::lock_guard hold(p_->lock);
@@ -621,7 +624,9 @@ std::vector<Progress> Mover::progress() const {
   const std::lock_guard hold(p_->lock);
   std::vector<Progress> out;
   for (const auto& move : p_->sources) out.push_back(move->record().get());
-  for (const auto& move : p_->targets) out.push_back(move->record().get());
+  for (const auto& move : p_->targets) {
+    if (!move->superseded) out.push_back(move->record().get());
+  }
   for (const auto& [name, last] : p_->history) {
     if (std::none_of(out.begin(), out.end(), [&](const Progress& p) { return p.partition == name; }))
       out.push_back(last);

@@ -35,6 +35,8 @@ class TargetMove final : public hypervisor::MobilityListener {
   const Key& key() const { return key_; }
   /// Nothing more will come of it: the record is all that need be kept.
   bool over();
+  /// Its partition has begun to move on: no longer the latest move of it. Guarded by the Mover.
+  bool superseded = false;
 
   /// Takes the connection if the key fits and none came before: the key is good once.
   bool take(const Key& key);
