@@ -260,13 +260,21 @@ constexpr AttributeRow kAttributes[] = {
      [](const Subject& s) { return std::to_string(moves_under_way(s, "active")); }},
 };
 
+/// Some values come from the guest (its operator panel): they end on a terminal and in a UTF-8 field.
+std::string printable(std::string text) {
+  for (char& c : text) {
+    if (c < 0x20 || c > 0x7E) c = '?';
+  }
+  return text;
+}
+
 void add_record(control::Records& out, std::string_view resource, const Subject& subject) {
   control::Record* record = out.add_records();
   for (const AttributeRow& row : kAttributes) {
     if (row.resource != resource) continue;
     control::Attribute* attribute = record->add_attributes();
     attribute->set_name(std::string(row.name));
-    attribute->set_value(row.value(subject));
+    attribute->set_value(printable(row.value(subject)));
   }
 }
 

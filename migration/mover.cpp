@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <fstream>
 #include <list>
@@ -29,6 +30,8 @@ constexpr u64 kLmb = 16ull << 20;
 constexpr auto kCheckTimeout = 90s;  ///< A hook may take a minute (guest/PROTOCOL.md 2).
 constexpr i64 kClockTolerance = 10;  ///< Seconds.
 constexpr auto kTick = 500ms;
+constexpr auto kBusyTimeout = 15s;
+constexpr std::string_view kAgentBusy = "a move is under way";  // guest/PROTOCOL.md, section 2
 constexpr int kHelloTicks = 60;  ///< How long a restored partition is asked for its agent.
 constexpr std::size_t kMostStrangers = 32;
 
@@ -223,7 +226,13 @@ std::vector<Finding> Mover::Private::validate(const std::shared_ptr<Partition>& 
     findings.push_back(make_finding(Message::kAgentCannot, {partition->name()}));
   } else if (findings.empty()) {
     // Last, and only if all else is well: it makes the guest's applications prepare.
-    const AgentReply reply = guest->wait_result(guest->send("check"), kCheckTimeout);
+    AgentReply reply = guest->wait_result(guest->send("check"), kCheckTimeout);
+    // A partition that arrived a moment ago may be busy with the hooks after that move.
+    for (const auto until = std::chrono::steady_clock::now() + kBusyTimeout;
+         reply.rc == EBUSY && reply.text == kAgentBusy && std::chrono::steady_clock::now() < until;
+         reply = guest->wait_result(guest->send("check"), kCheckTimeout)) {
+      std::this_thread::sleep_for(kTick / 5);
+    }
     if (!reply.rc) {
       findings.push_back(make_finding(Message::kNoAgent, {partition->name()}));
     } else if (*reply.rc != 0) {

@@ -19,6 +19,14 @@ int hex_digit(char c) {
   return -1;
 }
 
+/// A guest's text goes to the administrator's terminal: no control sequences.
+std::string printable(std::string text) {
+  for (char& c : text) {
+    if (c != '\n' && (c < 0x20 || c > 0x7E)) c = '?';
+  }
+  return text;
+}
+
 template <class Number>
 bool parse_number(const std::string& text, Number& out) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
@@ -173,7 +181,7 @@ void GuestAgent::line(const std::string& text) {
     os_.clear();
     for (std::string word; words >> word;) {
       if (word == "pmig=yes") pmig_ = true;
-      if (word.starts_with("os=")) os_ = percent_decode(std::string_view(word).substr(3));
+      if (word.starts_with("os=")) os_ = printable(percent_decode(std::string_view(word).substr(3)));
     }
   } else if (verb == "started" || verb == "result" || verb == "pong") {
     u32 sequence = 0;
@@ -188,7 +196,7 @@ void GuestAgent::line(const std::string& text) {
       words >> number >> encoded;
       if (verb == "result" && !parse_number(number, rc)) return;
       found->second.rc = rc;
-      found->second.text = percent_decode(encoded);
+      found->second.text = printable(percent_decode(encoded));
     }
   } else {
     return;

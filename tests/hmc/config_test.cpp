@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/config.h"
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+namespace baton::app {
+namespace {
+
+constexpr const char* kPath = "/etc/baton/a.toml";
+
+std::string problem_of(const std::string& text) {
+  try {
+    parse_config(text, kPath);
+  } catch (const std::runtime_error& problem) {
+    return problem.what();
+  }
+  return "";
+}
+
+const std::string kGood = R"(
+[system]
+name = "A"
+memory = "4 GB"
+[vios]
+uplink = "vde://lan"
+bridged_vlans = [1, 10]
+[[vios.disk]]
+name = "hdisk0"
+uri = "file:lun.img"
+[[partition]]
+name = "one"
+memory = 512
+kernel = "boot/vmlinux"
+[[partition.disk]]
+backing = "hdisk0"
+[[partition.ethernet]]
+mac = "32:43:ee:20:00:02"
+[[partition]]
+name = "two"
+id = 2
+)";
+
+TEST(Config, ReadsASystem) {
+  const Config config = parse_config(kGood, kPath);
+  EXPECT_EQ(config.identity.name, "A");
+  EXPECT_EQ(config.identity.memory, 4ull << 30);
+  EXPECT_EQ(config.vios.uplink, "vde:///etc/baton/lan");
+  EXPECT_EQ(config.vios.disks.at(0).uri, "file:/etc/baton/lun.img");
+  ASSERT_EQ(config.partitions.size(), 2u);
+  const hypervisor::Profile& one = config.partitions[0];
+  EXPECT_EQ(one.id, 3u) << "2 is given to the other one";
+  EXPECT_EQ(one.memory, 512ull << 20);
+  EXPECT_EQ(one.kernel, "/etc/baton/boot/vmlinux");
+  ASSERT_EQ(one.scsi.size(), 1u);
+  EXPECT_EQ(one.scsi[0].slot, 2u);
+  EXPECT_EQ(one.ethernet.at(0).slot, 3u);
+  EXPECT_EQ(one.ethernet[0].mac[5], 2);
+  EXPECT_EQ(config.mover_address, "127.0.0.1");
+}
+
+TEST(Config, TheExampleIsSound) {
+  const Config config = load_config(EXAMPLE_CONFIG);
+  EXPECT_EQ(config.partitions.size(), 1u);
+}
+
+struct Wrong {
+  const char* text;
+  const char* line;   ///< What the message must say of the place,
+  const char* about;  ///< and of the trouble.
+};
+
+class WrongConfig : public testing::TestWithParam<Wrong> {};
+
+TEST_P(WrongConfig, OneSentenceWithFileLineKeyAndRemedy) {
+  const std::string problem = problem_of(GetParam().text);
+  EXPECT_NE(problem.find(std::string(kPath) + ", line " + GetParam().line + ":"), std::string::npos)
+      << problem;
+  EXPECT_NE(problem.find(GetParam().about), std::string::npos) << problem;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Config, WrongConfig,
+    testing::Values(
+        Wrong{"[system]\nname = \"A\"\nmemroy = 1\n", "3", "\"memroy\" in [system] is not a key of ours"},
+        Wrong{"[system]\nname = \"A\"\nmemory = 100\n", "3", "multiple of 16 MB"},
+        Wrong{"[system]\nname = \"A\"\nmemory = \"4 XB\"\n", "3", "multiple of 16 MB"},
+        Wrong{"[system]\nname = 5\n", "2", "must be text"},
+        Wrong{"[system]\nserial = \"10BA70A\"\n", "1", "\"name\" in [system] is missing"},
+        Wrong{"[system]\nname = \"../x\"\n", "2", "letters"},
+        Wrong{"[system]\nname = \"A\"\nprocessors = 0\n", "3", "from 1 to 64"},
+        Wrong{"[system]\nname = \"A\"\nmover_address = \"0.0.0.0\"\n", "3", "loopback"},
+        Wrong{"[system]\nname = \"A\"\ncontrol = \"0.0.0.0:80\"\n", "3", "unix:PATH"},
+        Wrong{"[system]\nname = \"A\"\n[[partition]]\nname = \"p\"\nmemory =\n", "5", "not TOML"},
+        Wrong{
+            "[system]\nname = \"A\"\n[[partition]]\nname = \"p\"\n[[partition.disk]]\nbacking = \"hdisk7\"\n",
+            "3", "hdisk7"},
+        Wrong{"[system]\nname = \"A\"\n[[partition]]\nname = \"p\"\n[[partition]]\nname = \"p\"\n", "6",
+              "twice"},
+        Wrong{"[system]\nname = \"A\"\n[[partition]]\nname = \"p\"\n[[partition.ethernet]]\nmac = "
+              "\"01:00:00:00:00:01\"\n",
+              "6", "station address"},
+        Wrong{"[system]\nname = \"A\"\n[partition]\nname = \"p\"\n", "3", "[[partition]]"},
+        Wrong{"[system]\nname = \"A\"\n[other]\n", "3", "\"other\""}));
+
+TEST(Config, AMissingFileIsNamed) {
+  try {
+    load_config("/nowhere/x.toml");
+    FAIL();
+  } catch (const std::runtime_error& problem) {
+    EXPECT_NE(std::string(problem.what()).find("/nowhere/x.toml"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace baton::app
