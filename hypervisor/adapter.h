@@ -135,7 +135,7 @@ class LogicalLan : public VirtualAdapter {
   i64 h_free();
   i64 h_add_buffer(u64 descriptor);
   i64 h_free_buffer(u64 size);
-  i64 h_send(std::span<const u64, 6> descriptors, u64 continue_token);
+  i64 h_send(std::span<const u64, 6> descriptors, u64 continue_token, u64 mss = 0);
   i64 h_multicast_ctrl(u64 flags, u64 mac, u64& out);
   i64 h_change_mac(u64 mac);
   i64 h_illan_attributes(u64 reset_mask, u64 set_mask, u64& out);
@@ -155,6 +155,7 @@ class LogicalLan : public VirtualAdapter {
     bool filtering = true;       ///< F: of those, only the ones in `multicast`.
     std::vector<u64> multicast;
     u64 dropped = 0;
+    u64 attributes = 0;        ///< ILLAN attributes that the guest has set.
     std::vector<u64> tces;
   };
   Snapshot save() const;

@@ -4,6 +4,7 @@
 
 #include "hypervisor/adapter.h"
 #include "hypervisor/hcall.h"
+#include "hypervisor/lan_offload.h"
 #include "hypervisor/partition.h"
 
 namespace baton::hypervisor {
@@ -11,13 +12,21 @@ namespace {
 
 // Buffer descriptor (VIO 3.2): control byte, 24-bit length, 32-bit I/O address.
 constexpr u64 kValid = u64{0x80} << 56, kToggle = u64{0x40} << 56;
-constexpr u64 kUnusedControl = u64{0x7F}
-                               << 56;  // Offloads are not offered, so no other control bit is allowed.
+constexpr u64 kOtherControl = u64{0x7F} << 56;
+// Of a frame to be sent, in its first descriptor.
+constexpr u64 kLargeSend = u64{4} << 56, kNoChecksum = u64{2} << 56, kChecksumGood = u64{1} << 56;
 constexpr u64 length_of(u64 descriptor) { return descriptor >> 32 & 0xFFFFFF; }
 constexpr u64 address_of(u64 descriptor) { return descriptor & 0xFFFFFFFF; }
 
 // Receive queue entry: control byte.
-constexpr u8 kEntryToggle = 0x80, kEntryValid = 0x40;
+constexpr u8 kEntryToggle = 0x80, kEntryValid = 0x40, kEntryChecksumGood = 0x01;
+
+// ILLAN attributes (VIO 3.3): what there is, and what the guest may switch on.
+constexpr u64 kLargeSendSupported = 0x8000, kPaddedChecksum = 0x2000,
+              kOffered = kLargeSendSupported | kPaddedChecksum;
+constexpr u64 kLargeEnabled = 0x10000, kChecksum6 = 0x4, kChecksum4 = 0x2;
+constexpr u64 kChangeable = kLargeEnabled | kChecksum6 | kChecksum4;
+constexpr u64 kShortestMss = 64;  // Bounds the frames that one call can make.
 
 constexpr u64 kPage = 4096;
 constexpr u64 kDroppedCounter = 4088;  // In the buffer list.
@@ -66,13 +75,16 @@ void LogicalLan::connect(EthernetPort* port) {
 void LogicalLan::close() {
   set_signal(false);
   const auto mac = state_.mac;
+  const u64 attributes = state_.attributes;
   state_ = {};
   state_.mac = mac;
+  state_.attributes = attributes;
 }
 
 void LogicalLan::reset() {
   std::lock_guard guard(lock_);
   close();
+  state_.attributes = 0;
   paused_ = false;
   tce_.clear();
 }
@@ -92,7 +104,7 @@ i64 LogicalLan::h_register(u64 buffer_list, u64 rx_queue, u64 filter_list, u64 m
       !mapped(filter_list, kPage))
     return h::Parameter;
   const u64 queue = address_of(rx_queue), length = length_of(rx_queue);
-  if (!(rx_queue & kValid) || (rx_queue & kUnusedControl) || length < kEntryBytes || length % kEntryBytes ||
+  if (!(rx_queue & kValid) || (rx_queue & kOtherControl) || length < kEntryBytes || length % kEntryBytes ||
       queue % kEntryBytes || !mapped(queue, length))
     return h::Parameter;
   close();
@@ -116,7 +128,7 @@ i64 LogicalLan::h_free() {
 
 i64 LogicalLan::h_add_buffer(u64 descriptor) {
   std::lock_guard guard(lock_);
-  if (!(descriptor & kValid) || (descriptor & kUnusedControl) || length_of(descriptor) < kShortestBuffer ||
+  if (!(descriptor & kValid) || (descriptor & kOtherControl) || length_of(descriptor) < kShortestBuffer ||
       !tce_.check(address_of(descriptor), length_of(descriptor), true))
     return h::Parameter;
   if (!state_.open || state_.buffers.size() >= kMostBuffers) return h::Resource;
@@ -197,7 +209,13 @@ bool LogicalLan::receive(std::span<const u8> frame) {
     count_drop();
     return false;
   }
-  return post(buffer, kEntryValid, frame.size());
+  u8 flags = kEntryValid;
+  if (state_.attributes & (kChecksum4 | kChecksum6)) {
+    const auto tcp = parse_tcp(frame);
+    if (tcp && (state_.attributes & (tcp->v6 ? kChecksum6 : kChecksum4)) && tcp_checksum_good(frame, *tcp))
+      flags |= kEntryChecksumGood;
+  }
+  return post(buffer, flags, frame.size());
 }
 
 void LogicalLan::pause(bool paused) {
@@ -205,28 +223,46 @@ void LogicalLan::pause(bool paused) {
   paused_ = paused;
 }
 
-i64 LogicalLan::h_send(std::span<const u64, 6> descriptors, u64 continue_token) {
+i64 LogicalLan::h_send(std::span<const u64, 6> descriptors, u64 continue_token, u64 mss) {
   thread_local std::vector<u8> storage(kLongestFrame + 8);
   // Memory copies aligned doublewords fastest: the frame gets the alignment that it has in the partition.
-  const std::span<u8> frame(storage.data() + address_of(descriptors[0]) % 8, kLongestFrame);
+  const std::span<u8> room(storage.data() + address_of(descriptors[0]) % 8, kLongestFrame);
   u64 length = 0;
   {
     std::lock_guard guard(lock_);
-    if (!state_.open) return h::Dropped;
-    if (paused_) return h::Dropped;
+    if (!state_.open || paused_) return h::Dropped;
     for (const u64 descriptor : descriptors) {
       if (!(descriptor & kValid)) break;
       const u64 bytes = length_of(descriptor);
-      if ((descriptor & kUnusedControl) || length + bytes > frame.size()) return h::Parameter;
-      if (!tce_.read(address_of(descriptor), frame.subspan(length, bytes))) return h::Parameter;
+      if ((descriptor & kOtherControl & ~(kLargeSend | kNoChecksum | kChecksumGood)) ||
+          length + bytes > room.size())
+        return h::Parameter;
+      if (!tce_.read(address_of(descriptor), room.subspan(length, bytes))) return h::Parameter;
       length += bytes;
     }
   }
   if (length == 0) return h::Success;
   if (length < kHeader) return h::Dropped;
+  const auto frame = room.first(length);
+
+  // What the sender leaves to us is done here, so that everything on the switch is a plain frame. It is not
+  // asked whether the attribute is on: a partition that came from a system that did not tell must go on
+  // talking.
+  const bool fill = descriptors[0] & kNoChecksum, large = (descriptors[0] & kLargeSend) && mss;
+  if (fill && !(descriptors[0] & kChecksumGood)) return h::Parameter;
+  std::optional<TcpFrame> tcp;
+  if (fill || large) {
+    tcp = parse_tcp(frame);
+    if (!tcp || (large && mss < kShortestMss)) return h::Parameter;
+  }
   std::shared_lock guard(port_lock_);
   if (!port_) return h::Dropped;
-  port_->transmit(frame.first(length));
+  if (large && tcp->end - tcp->payload > mss) {
+    segment_tcp(frame, *tcp, mss, [&](std::span<const u8> piece) { port_->transmit(piece); });
+    return h::Success;
+  }
+  if (fill) fill_tcp_checksum(frame, *tcp);
+  port_->transmit(frame);
   return h::Success;
 }
 
@@ -277,9 +313,13 @@ i64 LogicalLan::h_change_mac(u64 mac) {
 }
 
 i64 LogicalLan::h_illan_attributes(u64 reset_mask, u64 set_mask, u64& out) {
-  // No attribute is implemented, and masks of unimplemented ones are ignored (LoPAR, H_ILLAN_ATTRIBUTES).
-  out = 0;
-  return h::Success;
+  std::lock_guard guard(lock_);
+  // Masks of bits that are not here are ignored; the others change only while the adapter is closed.
+  const u64 wanted = ((state_.attributes & ~reset_mask) | set_mask) & kChangeable;
+  const bool refused = state_.open && wanted != state_.attributes;
+  if (!refused) state_.attributes = wanted;
+  out = state_.attributes | kOffered;
+  return refused ? h::Constrained : h::Success;
 }
 
 LogicalLan::Snapshot LogicalLan::save() const {
@@ -299,6 +339,7 @@ void LogicalLan::restore(const Snapshot& snapshot) {
   if (length_of(state_.rx_queue) % kEntryBytes || state_.rx_offset % kEntryBytes ||
       state_.rx_offset >= length_of(state_.rx_queue))
     state_.open = false;
+  state_.attributes &= kChangeable;
   if (state_.buffers.size() > kMostBuffers) state_.buffers.resize(kMostBuffers);
   if (state_.multicast.size() > kMulticastFilters) state_.multicast.resize(kMulticastFilters);
   set_signal(state_.open && snapshot.signal);

@@ -143,7 +143,7 @@ i64 send_logical_lan(HcallContext& call) {
   if (!lan) return h::Parameter;
   u64 descriptors[6];
   for (unsigned i = 0; i < 6; i++) descriptors[i] = call.arg(1 + i);
-  return lan->h_send(descriptors, call.arg(7));
+  return lan->h_send(descriptors, call.arg(7), call.arg(8));
 }
 
 i64 multicast_ctrl(HcallContext& call) {
