@@ -25,28 +25,17 @@ struct O {
   i64 imm() const { return fields.imm; }
 };
 
-#define WITH_RC(X)                                                                                           \
-  X(fadd)                                                                                                    \
-  X(fadds)                                                                                                   \
-  X(fsub)                                                                                                    \
-  X(fsubs)                                                                                                   \
-  X(fmul)                                                                                                    \
-  X(fmuls)                                                                                                   \
-  X(fdiv)                                                                                                    \
-  X(fdivs)                                                                                                   \
-  X(fsqrt)                                                                                                   \
-  X(fsqrts)                                                                                                  \
-  X(fmadd)                                                                                                   \
-  X(fmadds)                                                                                                  \
-  X(fmsub)                                                                                                   \
-  X(fmsubs) X(fnmadd) X(fnmadds) X(fnmsub) X(fnmsubs) X(fre) X(fres) X(frsqrte) X(frsqrtes) X(fsel) X(frsp)  \
-      X(fctiw) X(fctiwz) X(fctid) X(fctidz) X(fcfid) X(frin) X(friz) X(frip) X(frim) X(fneg) X(fmr) X(fnabs) \
-          X(fabs) X(fcpsgn) X(mffs) X(mtfsf) X(mtfsfi) X(mtfsb0) X(mtfsb1)
-#define WITHOUT_RC(X)                                                                                     \
-  X(mffgpr)                                                                                               \
-  X(mftgpr) X(fcmpu) X(fcmpo) X(mcrfs) X(lfs) X(lfsu) X(lfsx) X(lfsux) X(lfd) X(lfdu) X(lfdx) X(lfdux)    \
-      X(stfs) X(stfsu) X(stfsx) X(stfsux) X(stfd) X(stfdu) X(stfdx) X(stfdux) X(lfiwax) X(stfiwx) X(lfdp) \
-          X(stfdp) X(lfdpx) X(stfdpx)
+// clang-format off
+#define WITH_RC(X) \
+  X(fadd) X(fadds) X(fsub) X(fsubs) X(fmul) X(fmuls) X(fdiv) X(fdivs) X(fsqrt) X(fsqrts) X(fmadd) \
+  X(fmadds) X(fmsub) X(fmsubs) X(fnmadd) X(fnmadds) X(fnmsub) X(fnmsubs) X(fre) X(fres) X(frsqrte) \
+  X(frsqrtes) X(fsel) X(frsp) X(fctiw) X(fctiwz) X(fctid) X(fctidz) X(fcfid) X(frin) X(friz) X(frip) \
+  X(frim) X(fneg) X(fmr) X(fnabs) X(fabs) X(fcpsgn) X(mffs) X(mtfsf) X(mtfsfi) X(mtfsb0) X(mtfsb1)
+#define WITHOUT_RC(X) \
+  X(mffgpr) X(mftgpr) X(fcmpu) X(fcmpo) X(mcrfs) X(lfs) X(lfsu) X(lfsx) X(lfsux) X(lfd) X(lfdu) X(lfdx) \
+  X(lfdux) X(stfs) X(stfsu) X(stfsx) X(stfsux) X(stfd) X(stfdu) X(stfdx) X(stfdux) X(lfiwax) X(stfiwx) \
+  X(lfdp) X(stfdp) X(lfdpx) X(stfdpx)
+// clang-format on
 
 Flow dispatch(isa::Id id, State& s, O o) {
   switch (id) {
