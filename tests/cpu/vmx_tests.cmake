@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+# VMX: rules worked out by hand, and QEMU's user mode as a peer.
+add_executable(cpu_vmx_tests vmx_harness.cpp vmx_qemu_test.cpp vmx_rules_test.cpp)
+target_link_libraries(cpu_vmx_tests PRIVATE baton_cpu GTest::gtest_main)
+
+find_program(POWERPC64_GCC powerpc64-linux-gnu-gcc)
+find_program(QEMU_PPC64 qemu-ppc64)
+if(POWERPC64_GCC AND QEMU_PPC64)
+  set(vmx_runner ${CMAKE_CURRENT_BINARY_DIR}/vmx_runner)
+  add_custom_command(OUTPUT ${vmx_runner}
+    COMMAND ${POWERPC64_GCC} -std=gnu11 -O2 -Wall -Wextra -static -mcpu=power6 -maltivec
+      ${CMAKE_CURRENT_SOURCE_DIR}/vmx_runner.c -o ${vmx_runner}
+    DEPENDS vmx_runner.c COMMENT "Building the PowerPC VMX runner")
+  add_custom_target(cpu_vmx_runner DEPENDS ${vmx_runner})
+  add_dependencies(cpu_vmx_tests cpu_vmx_runner)
+  target_compile_definitions(cpu_vmx_tests PRIVATE BATON_VMX_RUNNER="${vmx_runner}" BATON_QEMU_PPC64="${QEMU_PPC64}")
+else()
+  message(STATUS "No PowerPC compiler or qemu-ppc64: VMX is not compared with QEMU")
+endif()
+gtest_discover_tests(cpu_vmx_tests DISCOVERY_MODE PRE_TEST)
