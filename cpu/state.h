@@ -65,8 +65,9 @@ enum class Stop : u32 {
   kInterrupt,  ///< State::fault is to be delivered; SRR0 is the current instruction (or nia if
                ///< fault.at_next).
   kHypercall,  ///< `sc 1`; nia is the instruction after it.
-  kResync,     ///< Translation or MSR changed: look everything up again at nia.
-  kPending,    ///< State::pending is not zero; nia is the next instruction.
+  kResync,     ///< Look everything up again at nia; the instruction that asks for it is never traced (rfid).
+  kPending,    ///< The same, after any other instruction: State::pending is not zero, or the mode changed.
+  kRetry,      ///< The instruction at cia has to be executed again: its translation went away meanwhile.
 };
 
 /// An interrupt that an instruction raised and that is not yet delivered.

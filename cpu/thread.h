@@ -110,6 +110,12 @@ class Thread {
   // -- used by the engine
   /// Makes page_ea and page_ops current for `ea`; false with a fault recorded.
   bool fetch_page(u64 ea);
+  /// False if the translation of the page that is being executed was taken away. To be asked after the thread
+  /// was outside guest code in the middle of an instruction.
+  bool still_fetched() const {
+    const u64 page = state_.page_ea >> 12;
+    return state_.itlb[page & (kFetchEntries - 1)].tag.load(std::memory_order_seq_cst) == page;
+  }
   /// Decodes the instructions from `op` of the current page on. Passes a safepoint.
   void decode(const Op* op);
   /// After a change of MSR: the translation mode and address width.

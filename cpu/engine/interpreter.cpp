@@ -53,7 +53,8 @@ using O = InterpreterOperands;
 
 [[gnu::cold, gnu::noinline]] void stop_at(State& s, const Op* op) {
   s.cia = O{op}.cia(s);
-  count(s, op, s.stop != Stop::kInterrupt || s.fault.at_next);
+  if (s.stop == Stop::kRetry) s.nia = s.cia;
+  count(s, op, s.stop == Stop::kInterrupt ? s.fault.at_next : s.stop != Stop::kRetry);
 }
 
 template <auto kSemantics>

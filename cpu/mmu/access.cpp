@@ -39,6 +39,11 @@ bool with_store(State& s, u64 ea, u64 size, Put&& put) {
   thread.leave_guest();
   std::lock_guard lock(domain.code_lock());
   thread.enter_guest();
+  if (!thread.still_fetched()) {
+    // Nobody waited for us while we waited, not even who took the page of this instruction away.
+    s.stop = Stop::kRetry;
+    return false;
+  }
   host = resolve(s, ea, size, Access::kStore, &ra);
   if (!host) return false;
   put(host, ra);
