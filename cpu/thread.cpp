@@ -98,8 +98,8 @@ void Thread::update_mode() {
   s.dtlb = (*dtlb_)[s.msr & msr::DR ? translated : 0].data();
   s.itlb = (*itlb_)[s.msr & msr::IR ? translated : 0].data();
   s.ea_mask = s.msr & msr::SF ? ~u64{0} : 0xFFFFFFFF;
-  // No EA lies in this page, so the next branch looks its target up in the new mode.
-  s.page_ea = 1;
+  // A page that nia does not lie in, so that a branch to nia looks it up in the new mode.
+  s.page_ea = ~s.nia;
   s.page_ops = nullptr;
 }
 
@@ -116,6 +116,7 @@ Exit Thread::run(u64 max_instructions) {
     take_pending();
     if (counted && s.instructions >= end) return Exit::kBudget;
     const u64 traced = s.msr & (msr::SE | msr::BE);
+    const u64 from = s.nia, completed = s.instructions;
     s.stop = Stop::kNone;
     enter_guest();
     if (!fetch_page(s.nia)) {
@@ -130,10 +131,9 @@ Exit Thread::run(u64 max_instructions) {
     if (s.stop == Stop::kInterrupt) {
       deliver(s.fault.vector, s.fault.at_next ? s.nia : s.cia, s.fault.srr1);
       s.fault = {};
-    } else if (traced & msr::SE && s.stop != Stop::kResync) {
-      deliver(Vector::kTrace, s.nia, 0);
-    } else if (traced & msr::BE && s.nia != s.cia + 4 && s.stop != Stop::kResync) {
-      deliver(Vector::kTrace, s.nia, 0);
+    } else if (traced && s.stop == Stop::kPending && s.instructions != completed) {
+      const bool branched = s.nia != ((from + 4) & s.ea_mask);
+      if (traced & msr::SE || branched) deliver(Vector::kTrace, s.nia, 0);
     }
   }
 }
@@ -458,7 +458,7 @@ OpPage* Thread::op_page(u64 frame) {
     for (auto& mode : *itlb_)
       for (FetchEntry& e : mode) e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
     op_pages_.clear();
-    state_.page_ea = 1;
+    state_.page_ea = ~state_.nia;
     state_.page_ops = nullptr;
   }
   auto& slot = op_pages_[frame];

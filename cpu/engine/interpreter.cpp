@@ -82,7 +82,7 @@ HANDLER execute_illegal(State& s, const Op* op) {
 HANDLER decode_op(State& s, const Op* op) {
   count(s, op, 0);
   s.nia = O{op}.cia(s);
-  s.stop = Stop::kResync;
+  s.stop = Stop::kPending;
   s.thread->decode(op);
 }
 

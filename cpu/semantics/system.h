@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "cpu/fpu/fpu.h"
 #include "cpu/semantics/semantics.h"
 #include "cpu/spr.h"
 #include "cpu/thread.h"
@@ -34,7 +35,14 @@ BATON_SEMANTICS Flow next_interruptible(State& s, O o) {
 /// Ends an instruction that changed how everything after it is translated or executed.
 inline Flow resync(State& s, u64 nia) {
   s.nia = nia;
-  s.stop = Stop::kResync;
+  s.stop = Stop::kPending;
+  return Flow::kStop;
+}
+
+/// After MSR[FE0,FE1] were written: the interrupt of an exception that FPSCR enables, at nia.
+inline Flow float_interrupt(State& s) {
+  s.fault = {Vector::kProgram, program::kFloat | program::kNotTheCause, true};
+  s.stop = Stop::kInterrupt;
   return Flow::kStop;
 }
 
@@ -46,16 +54,26 @@ BATON_SEMANTICS Flow sc(State& s, O o) {
     s.stop = Stop::kHypercall;
     return Flow::kStop;
   }
+  if (s.msr & (msr::SE | msr::BE)) {
+    // Not traced: an interrupt like any other.
+    s.fault = {Vector::kSystemCall, 0, true};
+    s.stop = Stop::kInterrupt;
+    return Flow::kStop;
+  }
   s.thread->deliver(Vector::kSystemCall, s.nia, 0);
   return Flow::kBranch;
 }
 
 BATON_SEMANTICS Flow rfid(State& s, O) {
-  const u64 target = s.srr0 & ~u64{3};
-  s.msr = with_problem_state((s.msr & ~kMsrWritable) | (s.srr1 & kMsrWritable));
+  const u64 old = s.msr;
+  s.msr = with_problem_state((old & ~kMsrWritable) | (s.srr1 & kMsrWritable));
+  s.nia = s.srr0 & (s.msr & msr::SF ? ~u64{3} : 0xFFFFFFFC);
   s.thread->update_mode();
-  s.nia = target & s.ea_mask;
-  if (interruptible(s) || (s.msr & (msr::SE | msr::BE))) return resync(s, s.nia);
+  if (fpu::interrupt_due(s)) return float_interrupt(s);
+  if (interruptible(s) || ((old | s.msr) & (msr::SE | msr::BE))) {
+    s.stop = Stop::kResync;
+    return Flow::kStop;
+  }
   return Flow::kBranch;
 }
 
@@ -66,8 +84,14 @@ BATON_SEMANTICS Flow write_msr(State& s, O o, u64 value) {
   s.msr = value;
   constexpr u64 kMode = msr::SF | msr::PR | msr::IR | msr::DR | msr::SE | msr::BE;
   if ((old ^ value) & kMode) {
+    s.nia = nia & (value & msr::SF ? ~u64{0} : 0xFFFFFFFF);
     s.thread->update_mode();
-    return resync(s, nia & s.ea_mask);
+    if (fpu::interrupt_due(s)) return float_interrupt(s);
+    return resync(s, s.nia);
+  }
+  if (fpu::interrupt_due(s)) {
+    s.nia = nia & s.ea_mask;
+    return float_interrupt(s);
   }
   return next_interruptible(s, o);
 }
