@@ -53,6 +53,19 @@ void HashPageTable::set_r(u64 ptex, u64 r) {
   dirty_.set(ptex / kEntriesPerFrame);
 }
 
+void HashPageTable::change_r(u64 ptex, u64 clear, u64 set) {
+  std::atomic<u64>& slot = slots_[ptex].r;
+  u64 r = slot.load(std::memory_order_acquire);
+  while (!slot.compare_exchange_weak(r, (r & ~clear) | set, std::memory_order_seq_cst)) {
+  }
+  dirty_.set(ptex / kEntriesPerFrame);
+}
+
+void HashPageTable::invalidate(u64 ptex) {
+  slots_[ptex].v.store(0, std::memory_order_seq_cst);
+  dirty_.set(ptex / kEntriesPerFrame);
+}
+
 u64 HashPageTable::and_r(u64 ptex, u64 mask) {
   const u64 old = slots_[ptex].r.fetch_and(mask, std::memory_order_acq_rel);
   dirty_.set(ptex / kEntriesPerFrame);
