@@ -182,8 +182,7 @@ Vterm& Partition::agent_channel() { return static_cast<Vterm&>(*adapters_.at(1))
 
 u64 Partition::instructions() const {
   u64 sum = 0;
-  for (const auto& processor : processors_)
-    sum += processor->thread().instructions();
+  for (const auto& processor : processors_) sum += processor->thread().instructions();
   return sum;
 }
 
@@ -232,14 +231,6 @@ void Partition::load() {
   }
 
   cpu::Memory& memory = domain_.memory();
-  if (p_->used) {
-    // Gives the frames back to the host; they read as zero again.
-    if (madvise(memory.host(0), memory.size(), MADV_DONTNEED) != 0) memory.fill(0, 0, memory.size());
-    memory.written(0, memory.size());
-    for (u64 ptex = 0; ptex < hpt().entries(); ptex++)
-      if (const cpu::Hpte entry = hpt().get(ptex); entry.v | entry.r) hpt().set(ptex, {0, 0});
-    domain_.forget_all_translations();
-  }
   p_->used = true;
   domain_.real_mode_limit = memory.size();
   xics_->reset();
@@ -306,6 +297,19 @@ void Partition::stop_all() {
   }
 }
 
+/// Memory and page table as at the first power-on; the frames go back to the host.
+void Partition::Private::wipe(Partition& partition) {
+  if (!used) return;
+  cpu::Memory& memory = partition.memory();
+  cpu::HashPageTable& hpt = partition.hpt();
+  if (madvise(memory.host(0), memory.size(), MADV_DONTNEED) != 0) memory.fill(0, 0, memory.size());
+  memory.written(0, memory.size());
+  for (u64 ptex = 0; ptex < hpt.entries(); ptex++)
+    if (const cpu::Hpte entry = hpt.get(ptex); entry.v | entry.r) hpt.set(ptex, {0, 0});
+  partition.domain().forget_all_translations();
+  used = false;
+}
+
 void Partition::Private::power_up(Partition& partition) {
   state = PartitionState::kStarting;
   partition.progress("C2001100");
@@ -320,6 +324,7 @@ void Partition::Private::power_up(Partition& partition) {
     partition.progress("C20025FF");
     partition.progress("C20082FF");
   } catch (...) {
+    wipe(partition);
     state = PartitionState::kNotActivated;
     throw;
   }
@@ -336,6 +341,7 @@ void Partition::Private::power_down(Partition& partition) {
   if (attached && partition.system_.io_server()) partition.system_.io_server()->detach(partition);
   attached = false;
   partition.xics_->reset();
+  wipe(partition);
   state = PartitionState::kNotActivated;
 }
 

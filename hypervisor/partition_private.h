@@ -26,6 +26,7 @@ struct Partition::Private {
 
   void power_up(Partition& partition);    ///< `life` held.
   void power_down(Partition& partition);  ///< `life` held.
+  void wipe(Partition& partition);        ///< `life` held.
   void request(Request what);
   void end();
   void run(Partition& partition);
