@@ -22,6 +22,7 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kStreamTimeout = 30s;
 constexpr auto kStartTimeout = 15s;    ///< For the agent to take up the move.
 constexpr auto kSuspendTimeout = 60s;  ///< For the guest to suspend itself: five attempts take about 10 s.
+constexpr auto kCloseTimeout = 2s;     ///< For the destination to end the stream.
 constexpr auto kSettleTime = 10s;      ///< For asking a target that was lost sight of.
 constexpr auto kRoundPause =
     10ms;  ///< Least time from round to round: each makes the guest fault its writes in again.
@@ -272,6 +273,9 @@ void SourceMove::suspend_and_commit(FrameWriter& writer, RemoteSystem& remote) {
   });
   try {
     writer.send(FrameType::kCompleted);
+    // The destination closes when its side is complete too: who asks after the move sees it so on both.
+    socket_->set_timeout(kCloseTimeout);
+    reader.read();
   } catch (const StreamError&) {
     // It is the destination's now; what it makes of a lost connection is its own affair.
   }
