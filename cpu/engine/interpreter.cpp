@@ -7,6 +7,7 @@
 #include "cpu/semantics/branch.h"
 #include "cpu/semantics/cache_sync.h"
 #include "cpu/semantics/condition.h"
+#include "cpu/semantics/decimal.h"
 #include "cpu/semantics/fixed_point.h"
 #include "cpu/semantics/floating_point.h"
 #include "cpu/semantics/load_store.h"

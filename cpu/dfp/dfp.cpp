@@ -1,0 +1,539 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpu/dfp/dfp.h"
+
+#include "cpu/dfp/arithmetic.h"
+#include "cpu/semantics/semantics.h"
+
+namespace baton::cpu::dfp {
+namespace {
+
+template <bool kQuad>
+inline constexpr Format kFormat = kQuad ? kExtended : kLong;
+
+template <bool kQuad>
+Bits<kFormat<kQuad>> bits(const State& s, u32 r) {
+  if constexpr (kQuad)
+    return static_cast<u128>(s.fpr[r]) << 64 | s.fpr[r + 1];
+  else
+    return s.fpr[r];
+}
+template <bool kQuad>
+void put_bits(State& s, u32 r, Bits<kFormat<kQuad>> value) {
+  if constexpr (kQuad) {
+    s.fpr[r] = static_cast<u64>(value >> 64);
+    s.fpr[r + 1] = static_cast<u64>(value);
+  } else {
+    s.fpr[r] = value;
+  }
+}
+template <bool kQuad>
+Decimal get(const State& s, u32 r) {
+  return decode<kFormat<kQuad>>(bits<kQuad>(s, r));
+}
+template <bool kQuad>
+void put(State& s, u32 r, const Decimal& d) {
+  put_bits<kQuad>(s, r, encode<kFormat<kQuad>>(d));
+}
+
+template <Format kF>
+int length(const Decimal& d) {
+  return digits(static_cast<Word<kF>>(d.coefficient));
+}
+template <Format kF>
+bool subnormal(const Decimal& d) {
+  return d.finite() && d.coefficient && d.exponent + length<kF>(d) - 1 < kF.first_normal();
+}
+
+/// FPRF of a result.
+template <Format kF>
+u64 classify(const Decimal& d) {
+  u64 code;
+  if (d.nan())
+    code = d.signalling() ? 0x01 : 0x11;
+  else if (d.infinite())
+    code = d.negative ? 0x09 : 0x05;
+  else if (!d.coefficient)
+    code = d.negative ? 0x12 : 0x02;
+  else if (subnormal<kF>(d))
+    code = d.negative ? 0x18 : 0x14;
+  else
+    code = d.negative ? 0x08 : 0x04;
+  return code << 12;
+}
+
+Decimal default_nan() { return {.kind = Kind::kQuietNan}; }
+Outcome invalid(u64 cause) { return {default_nan(), cause}; }
+Outcome infinity(bool negative, u64 flags = 0) {
+  return {{.negative = negative, .kind = Kind::kInfinity}, flags};
+}
+Decimal quiet(Decimal d) {
+  d.kind = Kind::kQuietNan;
+  return d;
+}
+
+/// Whether the outcome is a NaN because an operand is one: the first signalling one, else the first.
+bool propagates(const Decimal& a, const Decimal& b, Outcome& out) {
+  if (!a.nan() && !b.nan()) return false;
+  out.value = quiet(a.signalling() ? a : b.signalling() ? b : a.nan() ? a : b);
+  if (a.signalling() || b.signalling()) out.flags = fpscr::VXSNAN;
+  return true;
+}
+bool propagates(const Decimal& b, Outcome& out) { return propagates(b, b, out); }
+
+/// Writes FPSCR and, unless an enabled exception forbids it, the target by `store`, which gives the FPRF to
+/// be set or ~0.
+template <class Store>
+Flow complete(State& s, u64 flags, Store store) {
+  const u64 exceptions = flags & fpscr::kExceptions;
+  u64 f = s.fpscr & ~(fpscr::FR | fpscr::FI);
+  if (exceptions & ~f) f |= fpscr::FX;
+  f |= flags;
+  const bool suppressed =
+      (exceptions & fpscr::kInvalid && f & fpscr::VE) || (exceptions & fpscr::ZX && f & fpscr::ZE);
+  if (!suppressed) {
+    const u64 fprf = store();
+    if (fprf != ~u64{0}) f = (f & ~fpscr::FPRF) | fprf;
+  }
+  s.fpscr = fpu::summarise(f);
+  // Only what this instruction did counts for the interrupt, not what was pending before.
+  const bool enabled =
+      fpu::summarise(exceptions | (f & (fpscr::VE | fpscr::OE | fpscr::UE | fpscr::ZE | fpscr::XE))) &
+      fpscr::FEX;
+  if (enabled && fpu::interrupt_due(s)) return sem::raise(s, Vector::kProgram, program::kFloat);
+  return Flow::kNext;
+}
+
+template <bool kQuad>
+Flow complete(State& s, u32 frt, const Outcome& out) {
+  return complete(s, out.flags, [&] {
+    put<kQuad>(s, frt, out.value);
+    return classify<kFormat<kQuad>>(out.value);
+  });
+}
+
+/// A CR field and FPCC.
+void set_condition(State& s, u32 crf, u32 value) {
+  s.cr[crf] = static_cast<u8>(value);
+  s.fpscr = (s.fpscr & ~fpscr::FPCC) | u64{value} << 12;
+}
+
+Rounding current_rounding(const State& s) { return static_cast<Rounding>(s.fpscr >> 32 & 7); }
+/// RMC of quantize, reround and, with `r` 0, of rounding to an integer.
+Rounding rounding_of(const State& s, u32 rmc) {
+  static constexpr Rounding kFirst[] = {Rounding::kHalfEven, Rounding::kZero, Rounding::kHalfAway};
+  return rmc == 3 ? current_rounding(s) : kFirst[rmc];
+}
+Rounding second_rounding(u32 rmc) {
+  static constexpr Rounding kSecond[] = {Rounding::kUp, Rounding::kDown, Rounding::kAway,
+                                         Rounding::kHalfZero};
+  return kSecond[rmc];
+}
+
+template <Format kF>
+Outcome add_any(u64 fpscr, const Decimal& a, const Decimal& b) {
+  if (a.infinite()) {
+    return b.infinite() && a.negative != b.negative ? invalid(fpscr::VXISI) : infinity(a.negative);
+  }
+  if (b.infinite()) return infinity(b.negative);
+  return add<kF>(fpscr, a, b);
+}
+
+template <Format kF>
+Outcome multiply_any(u64 fpscr, const Decimal& a, const Decimal& b) {
+  if (a.infinite() || b.infinite()) {
+    return a.zero() || b.zero() ? invalid(fpscr::VXIMZ) : infinity(a.negative != b.negative);
+  }
+  return multiply<kF>(fpscr, a, b);
+}
+
+template <Format kF>
+Outcome divide_any(u64 fpscr, const Decimal& a, const Decimal& b) {
+  const bool negative = a.negative != b.negative;
+  if (a.infinite()) return b.infinite() ? invalid(fpscr::VXIDI) : infinity(negative);
+  if (b.infinite()) return {{.negative = negative, .exponent = kF.least()}};
+  if (b.zero()) return a.zero() ? invalid(fpscr::VXZDZ) : infinity(negative, fpscr::ZX);
+  return divide<kF>(fpscr, a, b);
+}
+
+/// Operands that are finite or infinite; NaNs have been dealt with.
+template <Format kF>
+Outcome compute(u64 fpscr, Op op, const Decimal& a, Decimal b) {
+  switch (op) {
+    case Op::kSubtract:
+      b.negative = !b.negative;
+      [[fallthrough]];
+    case Op::kAdd:
+      return add_any<kF>(fpscr, a, b);
+    case Op::kMultiply:
+      return multiply_any<kF>(fpscr, a, b);
+    case Op::kDivide:
+      return divide_any<kF>(fpscr, a, b);
+  }
+  __builtin_unreachable();
+}
+
+/// `b` with the exponent of the quantum; NaNs have been dealt with.
+template <Format kF>
+Outcome quantized(const Decimal& quantum, const Decimal& b, Rounding rounding) {
+  if (quantum.infinite() || b.infinite()) {
+    return quantum.infinite() && b.infinite() ? infinity(b.negative) : invalid(fpscr::VXCVI);
+  }
+  Outcome out;
+  return dfp::quantize<kF>(b, quantum.exponent, rounding, out) ? out : invalid(fpscr::VXCVI);
+}
+
+template <Format kF>
+Outcome rerounded(const Decimal& b, int significance, Rounding rounding) {
+  if (b.infinite()) return infinity(b.negative);
+  const int excess = length<kF>(b) - significance;
+  if (significance == 0 || excess <= 0) return {b};
+  Outcome out;
+  dfp::quantize<kF>(b, b.exponent + excess, rounding, out);
+  if (length<kF>(out.value) > significance) {
+    out.value.coefficient /= 10;
+    out.value.exponent++;
+  }
+  return out.value.exponent > kF.greatest ? invalid(fpscr::VXCVI) : out;
+}
+
+template <Format kF>
+Outcome integral(const Decimal& b, Rounding rounding) {
+  if (b.infinite()) return infinity(b.negative);
+  if (b.exponent >= 0) return {b};
+  Outcome out;
+  dfp::quantize<kF>(b, 0, rounding, out);
+  return out;
+}
+
+/// The magnitude as an integer, if it is less than 2^64.
+template <Format kF>
+bool integer_of(const Decimal& b, Rounding rounding, u64& magnitude, u64& flags) {
+  if (!b.finite()) return false;
+  u128 whole = b.coefficient;
+  if (b.exponent <= 0) {
+    const auto kept = cut(static_cast<Word<kF>>(b.coefficient), -b.exponent, false, b.negative, rounding);
+    whole = kept.coefficient;
+    flags = kept.flags;
+  } else if (whole) {
+    if (length<kF>(b) + b.exponent > 20) return false;
+    whole *= kPower<u128>[static_cast<unsigned>(b.exponent)];
+  }
+  magnitude = static_cast<u64>(whole);
+  return !(whole >> 64);
+}
+
+/// Digits as BCD and back, 16 of them at most.
+u64 bcd_of(u64 value) {
+  u64 bcd = 0;
+  for (int at = 0; value; at += 12, value /= 1000) {
+    const u64 three = value % 1000;
+    bcd |= (three / 100 << 8 | three / 10 % 10 << 4 | three % 10) << at;
+  }
+  return bcd;
+}
+/// False if a nibble is no digit.
+bool digits_of_bcd(u64 bcd, int count, u64& value) {
+  value = 0;
+  for (int i = count; i-- > 0;) {
+    const u64 digit = bcd >> (4 * i) & 15;
+    if (digit > 9) return false;
+    value = value * 10 + digit;
+  }
+  return true;
+}
+
+}  // namespace
+
+template <bool kQuad>
+[[gnu::noinline]] Flow arithmetic(State& s, Op op, u32 frt, u32 fra, u32 frb) {
+  const Decimal a = get<kQuad>(s, fra), b = get<kQuad>(s, frb);
+  Outcome out;
+  if (!propagates(a, b, out)) out = compute<kFormat<kQuad>>(s.fpscr, op, a, b);
+  return complete<kQuad>(s, frt, out);
+}
+
+template <bool kQuad>
+[[gnu::noinline]] Flow compare(State& s, bool ordered, u32 crf, u32 fra, u32 frb) {
+  Decimal a = get<kQuad>(s, fra), b = get<kQuad>(s, frb);
+  if (a.nan() || b.nan()) {
+    u64 causes = 0;
+    if (a.signalling() || b.signalling()) {
+      causes = fpscr::VXSNAN;
+      if (ordered && !(s.fpscr & fpscr::VE)) causes |= fpscr::VXVC;
+    } else if (ordered) {
+      causes = fpscr::VXVC;
+    }
+    set_condition(s, crf, 1);
+    if (causes & ~s.fpscr) s.fpscr |= fpscr::FX;
+    s.fpscr = fpu::summarise(s.fpscr | causes);
+    if (causes && s.fpscr & fpscr::VE && fpu::interrupt_due(s))
+      return sem::raise(s, Vector::kProgram, program::kFloat);
+    return Flow::kNext;
+  }
+  // Among infinities only the sign counts, against numbers an infinity is one of the greatest.
+  for (Decimal* d : {&a, &b}) {
+    if (d->infinite())
+      *d = {.negative = d->negative, .exponent = kFormat<kQuad>.greatest * 2, .coefficient = 1};
+  }
+  const int order = dfp::compare<kFormat<kQuad>>(a, b);
+  set_condition(s, crf, order < 0 ? 8 : order > 0 ? 4 : 2);
+  return Flow::kNext;
+}
+
+template <bool kQuad>
+[[gnu::noinline]] void test_class(State& s, u32 crf, u32 fra, u32 classes) {
+  const Decimal a = get<kQuad>(s, fra);
+  const u32 is = a.signalling()                 ? 0x01
+                 : a.nan()                      ? 0x02
+                 : a.infinite()                 ? 0x04
+                 : !a.coefficient               ? 0x20
+                 : subnormal<kFormat<kQuad>>(a) ? 0x10
+                                                : 0x08;
+  set_condition(s, crf, u32{a.negative} << 3 | (classes & is ? 2 : 0));
+}
+
+template <bool kQuad>
+[[gnu::noinline]] void test_group(State& s, u32 crf, u32 fra, u32 groups) {
+  constexpr Format kF = kFormat<kQuad>;
+  const Decimal a = get<kQuad>(s, fra);
+  const bool extreme = a.exponent == kF.least() || a.exponent == kF.greatest;
+  const u32 is = !a.finite()                   ? 0x01
+                 : !a.coefficient              ? (extreme ? 0x10 : 0x20)
+                 : extreme || subnormal<kF>(a) ? 0x08
+                 : length<kF>(a) < kF.digits   ? 0x04
+                                               : 0x02;
+  set_condition(s, crf, u32{a.negative} << 3 | (groups & is ? 2 : 0));
+}
+
+template <bool kQuad>
+[[gnu::noinline]] void test_exponent(State& s, u32 crf, u32 fra, u32 frb) {
+  const Decimal a = get<kQuad>(s, fra), b = get<kQuad>(s, frb);
+  u32 result;
+  if (a.finite() && b.finite())
+    result = a.exponent < b.exponent ? 8 : a.exponent > b.exponent ? 4 : 2;
+  else
+    result = (a.nan() && b.nan()) || (a.infinite() && b.infinite()) ? 2 : 1;
+  set_condition(s, crf, result);
+}
+
+template <bool kQuad>
+[[gnu::noinline]] void test_significance(State& s, u32 crf, u32 fra, u32 frb) {
+  const int wanted = static_cast<int>(s.fpr[fra] & 63);
+  const Decimal b = get<kQuad>(s, frb);
+  u32 result = 1;
+  if (b.finite()) {
+    const int have = length<kFormat<kQuad>>(b);
+    result = wanted == 0 || wanted > have ? 4 : wanted < have ? 8 : 2;
+  }
+  set_condition(s, crf, result);
+}
+
+template <bool kQuad>
+[[gnu::noinline]] Flow quantize(State& s, u32 frt, u32 fra, u32 frb, u32 rmc) {
+  const Decimal a = get<kQuad>(s, fra), b = get<kQuad>(s, frb);
+  Outcome out;
+  if (!propagates(a, b, out)) out = quantized<kFormat<kQuad>>(a, b, rounding_of(s, rmc));
+  return complete<kQuad>(s, frt, out);
+}
+
+template <bool kQuad>
+[[gnu::noinline]] Flow quantize_immediate(State& s, u32 frt, int exponent, u32 frb, u32 rmc) {
+  const Decimal b = get<kQuad>(s, frb);
+  Outcome out;
+  if (b.infinite())
+    out = infinity(b.negative);
+  else if (!propagates(b, out))
+    out = quantized<kFormat<kQuad>>({.exponent = exponent}, b, rounding_of(s, rmc));
+  return complete<kQuad>(s, frt, out);
+}
+
+template <bool kQuad>
+[[gnu::noinline]] Flow reround(State& s, u32 frt, u32 fra, u32 frb, u32 rmc) {
+  const Decimal b = get<kQuad>(s, frb);
+  Outcome out;
+  if (!propagates(b, out)) {
+    out = rerounded<kFormat<kQuad>>(b, static_cast<int>(s.fpr[fra] & 63), rounding_of(s, rmc));
+  }
+  return complete<kQuad>(s, frt, out);
+}
+
+template <bool kQuad>
+[[gnu::noinline]] Flow to_integral(State& s, bool exact, u32 frt, u32 frb, bool r, u32 rmc) {
+  const Decimal b = get<kQuad>(s, frb);
+  Outcome out;
+  if (!propagates(b, out)) {
+    out = integral<kFormat<kQuad>>(b, r ? second_rounding(rmc) : rounding_of(s, rmc));
+    if (!exact) out.flags = 0;
+  }
+  return complete<kQuad>(s, frt, out);
+}
+
+[[gnu::noinline]] Flow short_to_long(State& s, u32 frt, u32 frb) {
+  // A signalling NaN stays one: the short format is one of storage.
+  return complete<false>(s, frt, {decode<kShort>(static_cast<u32>(s.fpr[frb]))});
+}
+
+[[gnu::noinline]] Flow long_to_extended(State& s, u32 frt, u32 frb) {
+  const Decimal b = get<false>(s, frb);
+  Outcome out;
+  if (!propagates(b, out)) out = b.infinite() ? infinity(b.negative) : Outcome{b};
+  return complete<true>(s, frt, out);
+}
+
+[[gnu::noinline]] Flow long_to_short(State& s, u32 frt, u32 frb) {
+  const Decimal b = get<false>(s, frb);
+  Outcome out{b};
+  if (b.finite()) {
+    const Exact<u64> x{b.negative, b.exponent, static_cast<u64>(b.coefficient)};
+    out = round<kShort, u64, kLong>(s.fpscr, x, b.exponent);
+  }
+  return complete(s, out.flags, [&] {
+    if (out.source_format) {
+      put<false>(s, frt, out.value);
+      return classify<kLong>(out.value);
+    }
+    s.fpr[frt] = encode<kShort>(out.value);
+    return classify<kShort>(out.value);
+  });
+}
+
+[[gnu::noinline]] Flow extended_to_long(State& s, u32 frt, u32 frb) {
+  const Decimal b = get<true>(s, frb);
+  Outcome out;
+  if (!propagates(b, out)) {
+    const Exact<u128> x{b.negative, b.exponent, b.coefficient};
+    out = b.infinite() ? infinity(b.negative) : round<kLong, u128, kExtended>(s.fpscr, x, b.exponent);
+  }
+  return complete(s, out.flags, [&] {
+    if (out.source_format) {
+      put<true>(s, frt, out.value);
+      return classify<kExtended>(out.value);
+    }
+    put<false>(s, frt, out.value);
+    s.fpr[frt + 1] = 0;
+    return classify<kLong>(out.value);
+  });
+}
+
+[[gnu::noinline]] Flow extended_from_integer(State& s, u32 frt, u32 frb) {
+  const u64 b = s.fpr[frb];
+  const bool negative = b >> 63;
+  return complete<true>(s, frt, {{.negative = negative, .coefficient = negative ? 0 - b : b}});
+}
+
+template <bool kQuad>
+[[gnu::noinline]] Flow to_integer(State& s, u32 frt, u32 frb) {
+  constexpr u64 kLimit = u64{1} << 63;
+  const Decimal b = get<kQuad>(s, frb);
+  u64 magnitude = 0, flags = 0;
+  const bool fits =
+      integer_of<kFormat<kQuad>>(b, current_rounding(s), magnitude, flags) && magnitude < kLimit + b.negative;
+  if (!fits) {
+    flags = fpscr::VXCVI | (b.signalling() ? fpscr::VXSNAN : 0);
+    magnitude = b.negative && !b.nan() ? kLimit : kLimit - 1;
+  }
+  return complete(s, flags, [&] {
+    s.fpr[frt] = b.nan() ? kLimit : b.negative ? 0 - magnitude : magnitude;
+    return ~u64{0};
+  });
+}
+
+template <bool kQuad>
+[[gnu::noinline]] void to_bcd(State& s, u32 frt, u32 frb, u32 sp) {
+  const Decimal b = get<kQuad>(s, frb);
+  Bits<kFormat<kQuad>> bcd;
+  if constexpr (kQuad) {
+    const u64 high = static_cast<u64>(b.coefficient / kPower<u64>[16] % kPower<u64>[16]);
+    bcd = static_cast<u128>(bcd_of(high)) << 64 | bcd_of(static_cast<u64>(b.coefficient % kPower<u64>[16]));
+  } else {
+    bcd = bcd_of(static_cast<u64>(b.coefficient));
+  }
+  if (sp & 2) bcd = bcd << 4 | (b.negative ? 0xD : sp == 2 ? 0xC : 0xF);
+  put_bits<kQuad>(s, frt, bcd);
+}
+
+template <bool kQuad>
+[[gnu::noinline]] Flow from_bcd(State& s, u32 frt, u32 frb, bool with_sign) {
+  auto bcd = bits<kQuad>(s, frb);
+  Outcome out;
+  bool valid = true;
+  if (with_sign) {
+    const u32 sign = static_cast<u32>(bcd & 15);
+    valid = sign > 9;
+    out.value.negative = sign == 0xB || sign == 0xD;
+    bcd >>= 4;
+  }
+  u64 low = 0, high = 0;
+  valid = valid && digits_of_bcd(static_cast<u64>(bcd), 16, low);
+  if constexpr (kQuad) valid = valid && digits_of_bcd(static_cast<u64>(bcd >> 64), 16, high);
+  if (valid)
+    out.value.coefficient = static_cast<u128>(high) * kPower<u64>[16] + low;
+  else
+    out = invalid(fpscr::VXCVI);
+  return complete<kQuad>(s, frt, out);
+}
+
+template <bool kQuad>
+[[gnu::noinline]] void extract_exponent(State& s, u32 frt, u32 frb) {
+  const Decimal b = get<kQuad>(s, frb);
+  const int result = b.finite() ? b.exponent + kFormat<kQuad>.bias : -static_cast<int>(b.kind);
+  s.fpr[frt] = static_cast<u64>(i64{result});
+}
+
+template <bool kQuad>
+[[gnu::noinline]] void insert_exponent(State& s, u32 frt, u32 fra, u32 frb) {
+  constexpr Format kF = kFormat<kQuad>;
+  const i64 biased = static_cast<i64>(s.fpr[fra]);
+  Decimal b = get<kQuad>(s, frb);
+  if (biased >= 0 && biased <= kF.bias + kF.greatest) {
+    // The trailing significand of an infinity or NaN becomes the digits.
+    b.kind = Kind::kFinite;
+    b.exponent = static_cast<int>(biased) - kF.bias;
+  } else {
+    b.coefficient %= kPower<Word<kF>>[kF.digits - 1];
+    b.kind = biased == -1 ? Kind::kInfinity : biased == -3 ? Kind::kSignallingNan : Kind::kQuietNan;
+  }
+  put<kQuad>(s, frt, b);
+}
+
+template <bool kQuad>
+[[gnu::noinline]] void shift(State& s, u32 frt, u32 fra, int count) {
+  constexpr Format kF = kFormat<kQuad>;
+  using W = Word<kF>;
+  Decimal a = get<kQuad>(s, fra);
+  // Infinities and NaNs have one digit less.
+  const int places = kF.digits - !a.finite();
+  W coefficient = static_cast<W>(a.coefficient);
+  if (std::abs(count) >= places)
+    coefficient = 0;
+  else if (count < 0)
+    coefficient /= kPower<W>[static_cast<unsigned>(-count)];
+  else
+    coefficient = coefficient % kPower<W>[static_cast<unsigned>(places - count)] *
+                  kPower<W>[static_cast<unsigned>(count)];
+  a.coefficient = coefficient;
+  put<kQuad>(s, frt, a);
+}
+
+#define BATON_DFP_INSTANTIATE(quad)                                   \
+  template Flow arithmetic<quad>(State&, Op, u32, u32, u32);          \
+  template Flow compare<quad>(State&, bool, u32, u32, u32);           \
+  template void test_class<quad>(State&, u32, u32, u32);              \
+  template void test_group<quad>(State&, u32, u32, u32);              \
+  template void test_exponent<quad>(State&, u32, u32, u32);           \
+  template void test_significance<quad>(State&, u32, u32, u32);       \
+  template Flow quantize<quad>(State&, u32, u32, u32, u32);           \
+  template Flow quantize_immediate<quad>(State&, u32, int, u32, u32); \
+  template Flow reround<quad>(State&, u32, u32, u32, u32);            \
+  template Flow to_integral<quad>(State&, bool, u32, u32, bool, u32); \
+  template Flow to_integer<quad>(State&, u32, u32);                   \
+  template void to_bcd<quad>(State&, u32, u32, u32);                  \
+  template Flow from_bcd<quad>(State&, u32, u32, bool);               \
+  template void extract_exponent<quad>(State&, u32, u32);             \
+  template void insert_exponent<quad>(State&, u32, u32, u32);         \
+  template void shift<quad>(State&, u32, u32, int);
+BATON_DFP_INSTANTIATE(false)
+BATON_DFP_INSTANTIATE(true)
+#undef BATON_DFP_INSTANTIATE
+
+}  // namespace baton::cpu::dfp
