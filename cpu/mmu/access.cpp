@@ -96,6 +96,12 @@ void get_bytes(const u8* host, void* host_order, u64 size) {
   }
 }
 
+/// Parts of an access that crosses a page. Others may access the same bytes, so that memcpy would be a race.
+void copy_part(u8* to, const u8* from, u64 size) {
+  for (; size; size--, to++, from++)
+    __atomic_store_n(to, __atomic_load_n(from, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+}
+
 u64 next_page(const State& s, u64 ea) { return ((ea | kPageMask) + 1) & s.ea_mask; }
 
 }  // namespace
@@ -112,8 +118,8 @@ bool load_slow(State& s, u64 ea, u64 size, void* out) {
   const u8* second = resolve(s, next_page(s, ea), size - head, Access::kLoad, &ra);
   if (!second) return false;
   u8 bytes[8];
-  std::memcpy(bytes, first, head);
-  std::memcpy(bytes + head, second, size - head);
+  copy_part(bytes, first, head);
+  copy_part(bytes + head, second, size - head);
   get_bytes(bytes, out, size);
   return true;
 }
@@ -127,9 +133,9 @@ bool store_slow(State& s, u64 ea, u64 size, const void* in) {
   if (!resolve(s, next_page(s, ea), size - head, Access::kStore, &ra)) return false;
   u8 bytes[8];
   put_bytes(bytes, in, size);
-  return with_store(s, ea, head, [&](u8* host, u64) { std::memcpy(host, bytes, head); }) &&
+  return with_store(s, ea, head, [&](u8* host, u64) { copy_part(host, bytes, head); }) &&
          with_store(s, next_page(s, ea), size - head,
-                    [&](u8* host, u64) { std::memcpy(host, bytes + head, size - head); });
+                    [&](u8* host, u64) { copy_part(host, bytes + head, size - head); });
 }
 
 bool probe_load(State& s, u64 ea) {
@@ -193,7 +199,7 @@ bool store_quad(State& s, u64 ea, u64 high, u64 low) {
   return with_store(s, ea, 16, [&](u8* host, u64) {
     const u128 raw = u128{byteswap(low)} << 64 | byteswap(high);
     u128* at = reinterpret_cast<u128*>(host);
-    u128 seen = *at;
+    u128 seen = __sync_val_compare_and_swap(at, 0, 0);
     for (u128 now; (now = __sync_val_compare_and_swap(at, seen, raw)) != seen;) seen = now;
   });
 }
