@@ -409,7 +409,9 @@ bool SourceMove::suspended() {
 void SourceMove::cancelled(u32 reason) {
   const std::lock_guard hold(lock_);
   if (suspended_) return;
-  cancel_reason_ = "The partition called the move off (reason 0x" + hex(reason) + ").";
+  // The first byte says who (LPM 1.5); our own firmware does when the partition is powered off.
+  const char* who = reason >> 24 == 6 ? "The partition's operating system" : "The partition's firmware";
+  cancel_reason_ = std::string(who) + " called the move off (reason 0x" + hex(reason) + ").";
   changed_.notify_all();
 }
 
