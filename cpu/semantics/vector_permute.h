@@ -20,17 +20,17 @@ BATON_VMX_INLINE Flow join(State& s, O o, Op op) {
 }
 
 /// Lane i has the number i.
-inline constexpr Lanes<u8> kNumbers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+BATON_VMX_INLINE Lanes<u8> numbers() { return {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}; }
 /// Lane i of the result is lane `from[i]` of the value, or 0 if that is 128 or more.
 BATON_VMX_INLINE Lanes<u8> shuffle(Lanes<u8> value, Lanes<u8> from) {
   return as<u8>(_mm_shuffle_epi8(std::bit_cast<__m128i>(value), std::bit_cast<__m128i>(from)));
 }
 /// Whole bytes, 0 to 16, to the more and to the less significant end; zeros come in.
 BATON_VMX_INLINE Lanes<u8> octets_left(Lanes<u8> value, u64 count) {
-  return shuffle(value, kNumbers - static_cast<u8>(count));
+  return shuffle(value, numbers() - static_cast<u8>(count));
 }
 BATON_VMX_INLINE Lanes<u8> octets_right(Lanes<u8> value, u64 count) {
-  return shuffle(value, kNumbers + static_cast<u8>(count + 0x70));
+  return shuffle(value, numbers() + static_cast<u8>(count + 0x70));
 }
 
 /// Lane `lane` of VRB everywhere; LaneNumbers makes the byte numbers of one element from that of its first.

@@ -62,12 +62,12 @@ BATON_SEMANTICS Flow stvewx(State& s, O o) { return vmx::store_element<u32>(s, o
 BATON_SEMANTICS Flow lvsl(State& s, O o) {
   if (!vmx::available(s)) return vmx::unavailable(s);
   const u64 offset = detail::x_address(s, o) & 15;
-  return vmx::deliver(s, o.a(), static_cast<u8>(offset + 15) - vmx::kNumbers);
+  return vmx::deliver(s, o.a(), static_cast<u8>(offset + 15) - vmx::numbers());
 }
 BATON_SEMANTICS Flow lvsr(State& s, O o) {
   if (!vmx::available(s)) return vmx::unavailable(s);
   const u64 offset = detail::x_address(s, o) & 15;
-  return vmx::deliver(s, o.a(), static_cast<u8>(31 - offset) - vmx::kNumbers);
+  return vmx::deliver(s, o.a(), static_cast<u8>(31 - offset) - vmx::numbers());
 }
 
 BATON_SEMANTICS Flow mfvscr(State& s, O o) {
