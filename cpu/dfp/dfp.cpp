@@ -340,10 +340,7 @@ template <bool kQuad>
 [[gnu::noinline]] Flow quantize_immediate(State& s, u32 frt, int exponent, u32 frb, u32 rmc) {
   const Decimal b = get<kQuad>(s, frb);
   Outcome out;
-  if (b.infinite())
-    out = infinity(b.negative);
-  else if (!propagates(b, out))
-    out = quantized<kFormat<kQuad>>({.exponent = exponent}, b, rounding_of(s, rmc));
+  if (!propagates(b, out)) out = quantized<kFormat<kQuad>>({.exponent = exponent}, b, rounding_of(s, rmc));
   return complete<kQuad>(s, frt, out);
 }
 

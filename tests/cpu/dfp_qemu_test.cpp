@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every decimal instruction against QEMU's user mode, which executes it in tests/cpu/dfp_runner.c.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cpu/fpu/fpu.h"
+#include "tests/cpu/dfp_harness.h"
+
+namespace baton::test {
+namespace {
+
+/// QEMU with the runner in it.
+class Qemu {
+ public:
+  Qemu() {
+    int to[2], from[2];
+    if (pipe(to) != 0 || pipe(from) != 0) std::abort();
+    child_ = fork();
+    if (child_ == 0) {
+      dup2(to[0], 0);
+      dup2(from[1], 1);
+      for (int fd : {to[0], to[1], from[0], from[1]}) close(fd);
+      execl(BATON_QEMU_PPC64, "qemu-ppc64", "-cpu", "power7", BATON_DFP_RUNNER, nullptr);
+      _exit(127);
+    }
+    close(to[0]);
+    close(from[1]);
+    to_ = to[1];
+    from_ = from[0];
+  }
+  ~Qemu() {
+    close(to_);
+    close(from_);
+    waitpid(child_, nullptr, 0);
+  }
+  Qemu(const Qemu&) = delete;
+  Qemu& operator=(const Qemu&) = delete;
+
+  /// Executes the instruction once with each state and puts in what it left; false when QEMU has gone.
+  bool run(u32 word, std::vector<DfpState>& states) {
+    std::vector<u8> buffer(8 + states.size() * kRecord);
+    store_be<u32>(buffer.data(), word);
+    store_be<u32>(buffer.data() + 4, static_cast<u32>(states.size()));
+    u8* at = buffer.data() + 8;
+    for (const DfpState& s : states) {
+      for (int i = 0; i < 6; i++) store_be(at + 8 * i, s.fpr[i]);
+      store_be(at + 48, s.fpscr);
+      store_be(at + 56, u64{s.cr});
+      at += kRecord;
+    }
+    if (!transfer(buffer.data(), buffer.size(), true)) return false;
+    if (!transfer(buffer.data(), buffer.size() - 8, false)) return false;
+    at = buffer.data();
+    for (DfpState& s : states) {
+      for (int i = 0; i < 6; i++) s.fpr[i] = load_be<u64>(at + 8 * i);
+      s.fpscr = load_be<u64>(at + 48);
+      s.cr = static_cast<u32>(load_be<u64>(at + 56));
+      s.interrupt = load_be<u64>(at + 64) != 0;
+      at += kRecord;
+    }
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t kRecord = 72;
+
+  bool transfer(u8* data, std::size_t size, bool out) {
+    while (size) {
+      const ssize_t n = out ? write(to_, data, size) : read(from_, data, size);
+      if (n <= 0) return false;
+      data += n;
+      size -= static_cast<std::size_t>(n);
+    }
+    return true;
+  }
+
+  pid_t child_;
+  int to_, from_;
+};
+
+namespace f = cpu::fpscr;
+
+struct Case {
+  std::string name;  ///< Mnemonic without the dot.
+  bool quad;
+  u32 word;
+  DfpState in, ours, theirs;
+
+  bool is(std::initializer_list<const char*> names) const {
+    for (const char* n : names) {
+      if (name == n || name == n + std::string("q")) return true;
+    }
+    return false;
+  }
+};
+
+/// Where QEMU 7.2 differs, and why we do not follow it. Every difference has to be explained by an entry, and
+/// every entry has to be needed.
+struct Ledger {
+  const char* what;
+  const char* why;
+  bool (*applies)(const Case& c);
+  u64 fpscr = 0;           ///< FPSCR bits (and those of CR1 that mirror them) that may differ.
+  bool target = false;     ///< The target may differ.
+  bool interrupt = false;  ///< Whether the interrupt may differ.
+  bool cr1 = false;        ///< Whether CR1 may differ (Rc forms).
+  u64 used = 0;
+};
+
+Ledger ledger[] = {
+    {"FX is set by every exception",
+     "2.4: FX follows a change of an exception bit from 0 to 1; here no bit changed",
+     [](const Case& c) {
+       return (c.ours.fpscr & f::kExceptions & ~c.in.fpscr) == 0 && (c.theirs.fpscr & f::FX);
+     },
+     f::FX},
+    {"FR keeps its old value", "2.4: FR says whether the digits were incremented; QEMU does not compute it",
+     [](const Case& c) { return !((c.theirs.fpscr ^ c.in.fpscr) & f::FR); }, f::FR},
+    {"FI keeps its old value when the result is exact", "2.4, 4.11: FI becomes 0",
+     [](const Case& c) { return !(c.ours.fpscr & f::FI) && !((c.theirs.fpscr ^ c.in.fpscr) & f::FI); },
+     f::FI},
+    {"no enabled exception interrupts", "4.11, 6: program interrupt",
+     [](const Case& c) { return c.ours.interrupt && !c.theirs.interrupt; }, 0, false, true},
+    {"an enabled invalid operation or division by zero sets target and FPRF", "4.11: they stay",
+     [](const Case& c) {
+       return c.ours.interrupt && c.ours.fpr == c.in.fpr && c.ours.fpscr & (f::VX | f::ZX);
+     },
+     f::FPRF, true},
+    {"an enabled overflow or underflow gives the result of a disabled one",
+     "4.11, 4.12: the exponent is adjusted; exact results are tiny, too",
+     [](const Case& c) {
+       return c.ours.interrupt && (c.ours.fpscr & (c.ours.fpscr << 22) & (f::OX | f::UX));
+     },
+     f::FPRF | f::FI | f::XX | f::UX | f::OX | f::FX | f::FEX, true},
+    {"dcmpo with a signalling NaN sets VXVC although VE = 1", "as fcmpo: VXVC joins VXSNAN only with VE = 0",
+     [](const Case& c) { return c.is({"dcmpo"}) && (c.in.fpscr & f::VE) && (c.ours.fpscr & f::VXSNAN); },
+     f::VXVC},
+    {"FPRF is left alone by an invalid denbcd", "4.12, 2.4: it shows the NaN",
+     [](const Case& c) { return c.is({"denbcd"}) && c.ours.fpscr & f::VXCVI; }, f::FPRF},
+    {"FEX follows something else than VE in denbcd and drrnd", "2.4: FEX is VX and VE",
+     [](const Case& c) { return c.is({"denbcd", "drrnd"}) && c.ours.fpscr & f::VX; }, f::FEX},
+    {"denbcd takes A for a digit", "4.12: VXCVI; hardware agrees for the last one (Valgrind's test_dfp5)",
+     [](const Case& c) {
+       if (!c.is({"denbcd"})) return false;
+       const bool with_sign = c.word >> 20 & 1;
+       for (unsigned i = with_sign ? 4 : 0; i < (c.quad ? 128 : 64); i += 4) {
+         if ((c.in.operand(4, c.quad) >> i & 15) == 10) return true;
+       }
+       return false;
+     },
+     f::VXCVI | f::VX | f::FEX | f::FX | f::FPRF, true},
+    {"diex of an infinity or NaN copies declets that are not canonical", "4.12: every result is canonical",
+     [](const Case& c) {
+       const i64 biased = static_cast<i64>(c.in.fpr[2]);
+       return c.is({"diex"}) && (biased < 0 || biased > (c.quad ? 12287 : 767));
+     },
+     0, true},
+    {"the NaN of an invalid drrnd has the sign of the operand", "4.12: the default NaN is positive",
+     [](const Case& c) { return c.is({"drrnd"}) && c.ours.fpscr & f::VXCVI && c.in.fpr[4] >> 63; }, 0, true},
+    {"reserved bits of an infinity or NaN go through dscli and dscri", "4.12: they become 0",
+     [](const Case& c) {
+       const DecimalText b = decode_decimal(c.quad ? kDecimal128 : kDecimal64, c.in.operand(2, c.quad));
+       return c.is({"dscli", "dscri"}) && b.kind != DecimalText::kFinite;
+     },
+     0, true},
+    {"the digits of an infinity are lost in diex, dscli, dscri, ddedpd and dctdp",
+     "4.12: these work on the trailing significand, whatever it is",
+     [](const Case& c) {
+       if (!c.is({"diex", "dscli", "dscri", "ddedpd", "dctdp"})) return false;
+       const unsigned at = c.is({"dscli", "dscri"}) ? 2 : 4;
+       const DecimalFormat& format = c.quad ? kDecimal128 : c.is({"dctdp"}) ? kDecimal32 : kDecimal64;
+       return decode_decimal(format, c.in.operand(at, c.quad)).kind == DecimalText::kInfinity;
+     },
+     0, true},
+    {"drsp loses payloads and makes signalling NaNs quiet",
+     "4.12: the short format is one of storage; hardware agrees (Valgrind's test_dfp2)",
+     [](const Case& c) {
+       return c.is({"drsp"}) && decode_decimal(kDecimal64, c.in.fpr[4]).kind != DecimalText::kFinite;
+     },
+     f::FPRF, true},
+    {"drdpq puts the result into the odd register", "4.12: into the even one; so does hardware (test_dfp2)",
+     [](const Case& c) {
+       return c.is({"drdp"}) && c.theirs.fpr[0] == 0 &&
+              (c.theirs.fpr[1] == c.ours.fpr[0] || c.ours.interrupt);
+     },
+     0, true},
+    {"drdpq loses long payloads, and with them VXSNAN", "4.12: only digits to the left; so does hardware",
+     [](const Case& c) {
+       return c.is({"drdp"}) &&
+              decode_decimal(kDecimal128, c.in.operand(4, true)).kind >= DecimalText::kQuiet;
+     },
+     f::VXSNAN | f::VX | f::FEX | f::FX | f::FPRF, true},
+    {"dctfixq refuses the least integer and what rounds to it", "4.12: it fits",
+     [](const Case& c) {
+       return c.is({"dctfix"}) && c.ours.fpr[0] == u64{1} << 63 && c.theirs.fpr[0] == c.ours.fpr[0] &&
+              decode_decimal(kDecimal128, c.in.operand(4, true)).digits.starts_with("922337203685477580");
+     },
+     f::VXCVI | f::VX | f::FEX | f::FX | f::FI | f::FR | f::XX, false, true},
+};
+
+/// Whether the ledger explains every difference; counts the entries that were needed.
+bool explained(const Case& c, bool rc) {
+  u64 fpscr = 0;
+  bool target = false, interrupt = false, cr1 = false;
+  const u64 status = c.ours.fpscr ^ c.theirs.fpscr;
+  for (Ledger& entry : ledger) {
+    if (!entry.applies(c)) continue;
+    const bool trap = entry.interrupt && c.ours.interrupt != c.theirs.interrupt;
+    if (status & entry.fpscr || (entry.target && c.ours.fpr != c.theirs.fpr) || trap ||
+        (rc && entry.cr1 && c.ours.cr != c.theirs.cr)) {
+      entry.used++;
+    }
+    fpscr |= entry.fpscr;
+    target |= entry.target;
+    interrupt |= entry.interrupt;
+    cr1 |= entry.cr1;
+  }
+  DfpState ours = c.ours, theirs = c.theirs;
+  ours.fpscr |= fpscr, theirs.fpscr |= fpscr;
+  if (target) {
+    for (unsigned i : {0u, 1u}) theirs.fpr[i] = ours.fpr[i];
+  }
+  if (interrupt) theirs.interrupt = ours.interrupt;
+  if (rc) {
+    const u32 mirrored = cr1 ? 0x0F000000 : static_cast<u32>(fpscr >> 28 & 15) << 24;
+    ours.cr |= mirrored, theirs.cr |= mirrored;
+  }
+  return ours == theirs;
+}
+
+TEST(DecimalPeer, AgreesWithQemu) {
+  Qemu qemu;
+  DecimalOperands operands(3);
+  u64 compared = 0;
+  for (const std::string& name : dfp_mnemonics()) {
+    const bool rc = name.back() == '.';
+    const std::string base = rc ? name.substr(0, name.size() - 1) : name;
+    const u64 words = dfp_immediates(name).empty() ? 1 : 64;
+    const u64 cases = (dfp_case_count(10000) + words - 1) / words;
+    int failures = 0;
+    for (u64 w = 0; w < words; w++) {
+      const u32 word = operands.word_of(name);
+      std::vector<DfpState> in;
+      for (u64 i = 0; i < cases; i++) in.push_back(operands.state(name, true));
+      std::vector<DfpState> theirs = in;
+      ASSERT_TRUE(qemu.run(word, theirs)) << name;
+      for (u64 i = 0; i < cases && failures < 3; i++) {
+        const Case c{base, is_quad(name), word, in[i], run_decimal(word, in[i]), theirs[i]};
+        if (c.ours == c.theirs || explained(c, rc)) continue;
+        failures++;
+        ADD_FAILURE() << name << std::hex << ' ' << word << "\nin   " << c.in << "\nours " << c.ours
+                      << "\nqemu " << c.theirs;
+      }
+      compared += cases;
+    }
+  }
+  std::cout << compared << " cases\n";
+  for (const Ledger& entry : ledger) {
+    std::cout << entry.used << '\t' << entry.what << '\n';
+    EXPECT_GT(entry.used, 0u) << "not needed any more: " << entry.what;
+  }
+}
+
+}  // namespace
+}  // namespace baton::test

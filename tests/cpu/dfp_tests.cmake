@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+# Decimal floating point: hand-written rules, decTest, Intel's library, and QEMU's user mode as a peer.
+add_executable(cpu_dfp_tests dfp_harness.cpp)
+target_link_libraries(cpu_dfp_tests PRIVATE baton_cpu GTest::gtest_main)
+
+find_program(POWERPC64_CC powerpc64-linux-gnu-gcc)
+find_program(QEMU_PPC64 qemu-ppc64)
+if(POWERPC64_CC AND QEMU_PPC64)
+  set(runner ${CMAKE_CURRENT_BINARY_DIR}/dfp_runner)
+  add_custom_command(OUTPUT ${runner}
+    COMMAND ${POWERPC64_CC} -std=gnu11 -O2 -Wall -Wextra -static -mcpu=power6
+      ${CMAKE_CURRENT_SOURCE_DIR}/dfp_runner.c -o ${runner}
+    DEPENDS dfp_runner.c COMMENT "Building the PowerPC decimal runner")
+  target_sources(cpu_dfp_tests PRIVATE dfp_qemu_test.cpp)
+  add_custom_target(cpu_dfp_runner DEPENDS ${runner})
+  add_dependencies(cpu_dfp_tests cpu_dfp_runner)
+  set_source_files_properties(dfp_qemu_test.cpp PROPERTIES COMPILE_DEFINITIONS
+    "BATON_DFP_RUNNER=\"${runner}\";BATON_QEMU_PPC64=\"${QEMU_PPC64}\"")
+else()
+  message(STATUS "No PowerPC compiler or qemu-ppc64: decimal floating point is not compared with QEMU")
+endif()
+gtest_discover_tests(cpu_dfp_tests DISCOVERY_MODE PRE_TEST)
