@@ -2,7 +2,7 @@
 // The control API over gRPC, client side. The only client file that sees gRPC's headers.
 #include <grpcpp/grpcpp.h>
 
-#include <atomic>
+#include <chrono>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
@@ -15,7 +15,12 @@ namespace {
 
 using Stream = grpc::ClientReaderWriter<control::TerminalInput, control::TerminalOutput>;
 
+constexpr auto kAnswerTime = std::chrono::seconds(15);
+
 [[noreturn]] void fail(const grpc::Status& status, const std::string& address) {
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+    throw std::runtime_error("The managed system behind " + address + " does not answer in time.");
+  }
   if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
     throw std::runtime_error("The managed system behind " + address +
                              " does not answer; start it with \"baton system\".");
@@ -94,7 +99,7 @@ class GrpcControl final : public Control {
   }
 
   control::Records list(const control::ListRequest& request) override {
-    return call<control::Records>(&control::Control::Stub::List, request);
+    return call<control::Records>(&control::Control::Stub::List, request, true);
   }
   control::Outcome change_state(const control::StateRequest& request) override {
     return call<control::Outcome>(&control::Control::Stub::ChangeState, request);
@@ -114,7 +119,7 @@ class GrpcControl final : public Control {
   control::MigrationProgresses progress(const std::string& lpar) override {
     control::ProgressRequest request;
     request.set_lpar(lpar);
-    return call<control::MigrationProgresses>(&control::Control::Stub::Progress, request);
+    return call<control::MigrationProgresses>(&control::Control::Stub::Progress, request, true);
   }
   control::Outcome vios_command(const control::ViosRequest& request) override {
     return call<control::Outcome>(&control::Control::Stub::ViosCommand, request);
@@ -123,22 +128,24 @@ class GrpcControl final : public Control {
     return call<control::Outcome>(&control::Control::Stub::Stop, control::Empty{});
   }
   control::Findings validate_incoming(const control::DescriptionRequest& request) override {
-    return call<control::Findings>(&control::Control::Stub::ValidateIncoming, request);
+    return call<control::Findings>(&control::Control::Stub::ValidateIncoming, request, true);
   }
   control::Shell create_shell(const control::DescriptionRequest& request) override {
-    return call<control::Shell>(&control::Control::Stub::CreateShell, request);
+    return call<control::Shell>(&control::Control::Stub::CreateShell, request, true);
   }
   void abandon_shell(control::StreamRequest request) override {
-    call<control::Empty>(&control::Control::Stub::AbandonShell, request);
+    call<control::Empty>(&control::Control::Stub::AbandonShell, request, true);
   }
   control::Outcome settle_move(control::StreamRequest request) override {
-    return call<control::Outcome>(&control::Control::Stub::SettleMove, request);
+    return call<control::Outcome>(&control::Control::Stub::SettleMove, request, true);
   }
 
  private:
+  /// `limited`: a question that is answered at once, or the peer is stuck.
   template <class Answer, class Request, class Method>
-  Answer call(Method method, const Request& request) {
+  Answer call(Method method, const Request& request, bool limited = false) {
     grpc::ClientContext context;
+    if (limited) context.set_deadline(std::chrono::system_clock::now() + kAnswerTime);
     Answer answer;
     const grpc::Status status = ((*stub_).*method)(&context, request, &answer);
     if (!status.ok()) fail(status, address_);

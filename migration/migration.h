@@ -89,7 +89,7 @@ class Mover {
   /// Rolls back the moves that can still be, and takes no more. Call it before the partitions are stopped.
   void shut_down();
 
-  /// Called when a partition has left for another system, before it is removed here.
+  /// Called when a partition has left for another system and is no longer listed here.
   void on_departure(std::function<void(hypervisor::Partition&, const std::string& remote_system)> callback);
   /// The partition's management agent; made at the first call (a booting agent announces itself once).
   std::shared_ptr<GuestAgent> agent(const std::shared_ptr<hypervisor::Partition>& partition);

@@ -210,6 +210,7 @@ std::vector<Finding> Mover::Private::validate(const std::shared_ptr<Partition>& 
       findings.push_back(make_finding(Message::kSameSystem, {system.identity().name}));
       return findings;
     }
+    description.time_of_day_ns = time_of_day_ns();
     const std::vector<Finding> theirs = remote.validate(encode(description));
     findings.insert(findings.end(), theirs.begin(), theirs.end());
   } catch (const std::runtime_error& problem) {

@@ -20,6 +20,7 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kStreamTimeout = 30s;
+constexpr auto kSuspendedTimeout = 10s;
 constexpr auto kStartTimeout = 15s;    ///< For the agent to take up the move.
 constexpr auto kSuspendTimeout = 60s;  ///< For the guest to suspend itself: five attempts take about 10 s.
 constexpr auto kCloseTimeout = 2s;     ///< For the destination to end the stream.
@@ -90,7 +91,9 @@ void SourceMove::run(RemoteSystem& remote, const Description& description) {
 
 void SourceMove::move(RemoteSystem& remote, const Description& description) {
   check_cancelled();
-  const RemoteSystem::Shell shell = remote.create_shell(encode(description), stream_id_);
+  Description now = description;
+  now.time_of_day_ns = time_of_day_ns();  // The guest's check took its time.
+  const RemoteSystem::Shell shell = remote.create_shell(encode(now), stream_id_);
   shell_made_ = true;
   record_.change([&](Progress& p) {
     p.migration_state = phase::kInProgress;
@@ -222,6 +225,8 @@ void SourceMove::wait_for(FrameReader& reader, FrameType type) {
 }
 
 void SourceMove::suspend_and_commit(FrameWriter& writer, RemoteSystem& remote) {
+  // Nobody runs the partition until this is over.
+  socket_->set_timeout(kSuspendedTimeout);
   if (active_) {
     record_.enter(*partition_, VasiState::kSuspended);
     quiesced_ = true;
@@ -286,12 +291,13 @@ void SourceMove::leave() {
   if (active_) record_.note(VasiState::kResumed);
   record_.enter(*partition_, VasiState::kCompleted);
   decide(false);
-  if (departure_) departure_(*partition_, remote_name_);
   partition_->stop_processors();
   vios_.detach(*partition_);
   partition_->memory().set_tracking(false);
   partition_->set_mobility(0, nullptr);
   system_.remove(partition_->id());
+  // Last: whoever is told looks for it elsewhere at once, and must not find it here.
+  if (departure_) departure_(*partition_, remote_name_);
   record_.finish(true, "");
   const Progress p = record_.get();
   spdlog::info("migmover: {} moved to {}: {:.0f} ms, {:.1f} MB, {} rounds, suspended {:.1f} ms", p.partition,
