@@ -6,9 +6,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
+#include <thread>
 
 #include "tests/hypervisor/support.h"
 #include "vios/announcer.h"
@@ -139,6 +142,68 @@ TEST_F(ViosTest, PartitionsTalkThroughTheSwitch) {
   EXPECT_FALSE(vios.mac_in_use({2, 9, 9, 9, 9, 9}));
   vios.detach(*one);
   vios.detach(*two);
+}
+
+/// Two partitions send to each other, one registers and frees its queues, the VIOS takes adapters away and
+/// gives them back: nothing waits for ever, and nothing is used after it is gone.
+TEST_F(ViosTest, EverythingAtOnce) {
+  Vios vios(a_, config("vios1"));
+  std::array<std::shared_ptr<Partition>, 2> partitions = {a_.create(profile(2, "one")),
+                                                          a_.create(profile(3, "two", "hdisk1"))};
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (auto& partition : partitions) {
+    vios.attach(*partition);
+    partition->memory().fill(0x18000, 0xFF, 6);
+    auto* lan = dynamic_cast<LogicalLan*>(partition->adapter(0x30000003));
+    auto* crq = dynamic_cast<CrqAdapter*>(partition->adapter(0x30000002));
+    for (auto* tce : {lan->tce(), crq->tce()})
+      for (u64 page = 0; page < 0x100000; page += 4096) tce->put(page, page | 3);
+    u64 mac = 0;
+    for (const u8 byte : lan->mac()) mac = mac << 8 | byte;
+    threads.emplace_back([&stop, lan] {
+      const std::array<u64, 6> broadcast{u64{0x80} << 56 | u64{60} << 32 | 0x18000};
+      while (!stop) lan->h_send(broadcast, 0);
+    });
+    threads.emplace_back([&stop, lan, mac] {
+      for (u64 n = 0; !stop; n++) {
+        if (n % 64 == 0) {
+          lan->h_free();
+          lan->h_register(0x10000, u64{0x80} << 56 | u64{128} << 32 | 0x12000, 0x11000, mac);
+        }
+        lan->h_add_buffer(u64{0x80} << 56 | u64{2048} << 32 | 0x14000);
+        if (n % 100 == 0) lan->pause(n % 200 == 0);
+      }
+    });
+    threads.emplace_back([&stop, crq, memory = &partition->memory()] {
+      for (u64 n = 0; !stop; n++) {
+        if (n % 50 == 0) {
+          crq->h_free_crq();
+          crq->h_reg_crq(0x20000, 4096);
+          crq->h_send_crq({0xC001000000000000, 0});
+        }
+        if (n % 70 == 0) crq->disable();
+        if (n % 70 == 5) crq->h_enable_crq();
+        crq->h_send_crq({0x8001000000000040, 0x30000});  // Zeros: a login that is too short.
+        for (u64 entry = 0x20000; entry < 0x21000; entry += 16) memory->store<u8>(entry, 0);
+      }
+    });
+  }
+  for (int i = 0; i < 40; i++) {
+    auto& partition = *partitions[i % 2];
+    std::string text;
+    vios.padmin("lsmap -all", text);
+    if (i % 3 == 0) {
+      vios.quiesce(partition);
+      vios.resume(partition);
+    } else {
+      vios.detach(partition);
+      vios.attach(partition);
+    }
+  }
+  stop = true;
+  for (auto& thread : threads) thread.join();
+  for (auto& partition : partitions) vios.detach(*partition);
 }
 
 TEST_F(ViosTest, Lsmap) {
