@@ -95,6 +95,8 @@ class Console:
         self.wait("login: ")
         self.type("root\n")
         self.wait("# ")
+        self.type("stty columns 1000\n")  # or the shell's line editor breaks long commands into lines
+        self.wait("1000\r?\n.*# ")
 
     def shell(self, command):
         """Runs a command in the partition; its output. Fails if the exit code is not 0."""
@@ -161,8 +163,8 @@ class Site(unittest.TestCase):
             child.wait()
 
     def child(self, *words, **options):
-        child = subprocess.Popen(words, stdout=open(os.path.join(self.folder, os.path.basename(words[0]) + ".log"), "wb"),
-                                 stderr=subprocess.STDOUT, **options)
+        with open(os.path.join(self.folder, os.path.basename(words[0]) + ".log"), "wb") as log:
+            child = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, **options)
         self.children.append(child)
         return child
 
