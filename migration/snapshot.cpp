@@ -2,7 +2,7 @@
 #include "migration/snapshot.h"
 
 #include <algorithm>
-#include <bit>
+#include <cstring>
 #include <set>
 #include <stdexcept>
 
@@ -29,21 +29,6 @@ void check(bool holds, const char* what) {
   if (!holds) damaged(what);
 }
 
-/// VMX registers: the engines keep them as an array of 32 quadwords; a build without VMX has none to move.
-template <class State>
-void save_vmx(const State& s, state::Processor& out) {
-  if constexpr (requires { s.vr; }) out.set_vr(&s.vr, sizeof s.vr);
-  if constexpr (requires { s.vscr; }) out.set_vscr(s.vscr);
-}
-template <class State>
-void restore_vmx(State& s, const state::Processor& in) {
-  if constexpr (requires { s.vr; }) {
-    check(in.vr().size() == sizeof s.vr, "a vector register");
-    std::memcpy(&s.vr, in.vr().data(), sizeof s.vr);
-  }
-  if constexpr (requires { s.vscr; }) s.vscr = in.vscr();
-}
-
 void save_processor(VirtualProcessor& processor, state::Processor& out) {
   const cpu::State& s = processor.thread().state();
   out.set_server(processor.server());
@@ -62,7 +47,8 @@ void save_processor(VirtualProcessor& processor, state::Processor& out) {
   out.set_cr(cr);
   out.set_xer(u64{s.xer_so} << 31 | u64{s.xer_ov} << 30 | u64{s.xer_ca} << 29 | s.xer_count);
   out.set_fpscr(s.fpscr);
-  save_vmx(s, out);
+  out.set_vr(s.vr, sizeof s.vr);
+  out.set_vscr(s.vscr);
   out.set_vrsave(s.vrsave);
   out.set_srr0(s.srr0);
   out.set_srr1(s.srr1);
@@ -125,7 +111,9 @@ void restore_processor(Partition& partition, VirtualProcessor& processor, const 
   s.xer_ca = in.xer() >> 29 & 1;
   s.xer_count = in.xer() & 0x7F;
   s.fpscr = in.fpscr();
-  restore_vmx(s, in);
+  check(in.vr().size() == sizeof s.vr, "a vector register");
+  std::memcpy(s.vr, in.vr().data(), sizeof s.vr);
+  s.vscr = in.vscr();
   s.vrsave = in.vrsave();
   s.srr0 = in.srr0();
   s.srr1 = in.srr1();

@@ -46,6 +46,8 @@ TEST_F(Snapshot, EveryRegisterComesBack) {
   for (u64* value : {&s.srr0, &s.srr1, &s.dar, &s.cfar, &s.dscr, &s.amr, &s.ppr, &s.dabr, &s.mmcr1, &s.mmcra,
                      &s.siar, &s.sdar})
     *value = random();
+  for (u128& value : s.vr) value = u128{random()} << 64 | random();
+  s.vscr = 0x00010001;
   s.dsisr = 0x42000000;
   s.vrsave = 0xF00D;
   for (u64& value : s.sprg) value = random();
@@ -71,6 +73,8 @@ TEST_F(Snapshot, EveryRegisterComesBack) {
   const cpu::State& t = to->processors()[1]->thread().state();
   EXPECT_TRUE(std::equal(s.gpr, s.gpr + 32, t.gpr));
   EXPECT_TRUE(std::equal(s.fpr, s.fpr + 32, t.fpr));
+  EXPECT_TRUE(std::equal(s.vr, s.vr + 32, t.vr));
+  EXPECT_EQ(t.vscr, 0x00010001u);
   EXPECT_TRUE(std::equal(s.cr, s.cr + 8, t.cr));
   EXPECT_TRUE(std::equal(s.sprg, s.sprg + 4, t.sprg));
   EXPECT_TRUE(std::equal(s.pmc, s.pmc + 6, t.pmc));
