@@ -59,7 +59,7 @@ inline constexpr DecimalFormat kDecimal32{7, 101, 8, 32}, kDecimal64{16, 398, 10
 struct DecimalText {
   enum Kind { kFinite, kInfinity, kQuiet, kSignalling } kind = kFinite;
   bool negative = false;
-  std::string digits;  ///< Without leading zeros; "" is zero.
+  std::string digits{};  ///< Without leading zeros; "" is zero.
   int exponent = 0;
 };
 /// Encodes digit by digit; the value has to fit.

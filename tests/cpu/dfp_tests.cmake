@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Decimal floating point: hand-written rules, decTest, Intel's library, and QEMU's user mode as a peer.
-add_executable(cpu_dfp_tests dfp_harness.cpp)
+add_executable(cpu_dfp_tests dfp_harness.cpp dfp_dectest_test.cpp)
 target_link_libraries(cpu_dfp_tests PRIVATE baton_cpu GTest::gtest_main)
 
 find_program(POWERPC64_CC powerpc64-linux-gnu-gcc)
