@@ -1,7 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-# Decimal floating point: hand-written rules, decTest, Intel's library, and QEMU's user mode as a peer.
-add_executable(cpu_dfp_tests dfp_harness.cpp dfp_dectest_test.cpp)
-target_link_libraries(cpu_dfp_tests PRIVATE baton_cpu GTest::gtest_main)
+# Decimal floating point: hand-written rules, exact rational arithmetic (GMP), decTest, Intel's library, and QEMU's
+# user mode as a peer.
+# The variant that takes operands, rounding mode and flags as arguments.
+find_library(BID_LIBRARY bidgcc000 REQUIRED)
+find_path(GMPXX_INCLUDE gmpxx.h REQUIRED)
+find_library(GMP_LIBRARY gmp REQUIRED)
+find_library(GMPXX_LIBRARY gmpxx REQUIRED)
+
+add_executable(cpu_dfp_tests dfp_harness.cpp dfp_dectest_test.cpp dfp_exact_test.cpp dfp_intel_test.cpp
+  dfp_valgrind_test.cpp)
+target_link_libraries(cpu_dfp_tests PRIVATE baton_cpu GTest::gtest_main ${BID_LIBRARY} ${GMPXX_LIBRARY}
+  ${GMP_LIBRARY})
 
 find_program(POWERPC64_CC powerpc64-linux-gnu-gcc)
 find_program(QEMU_PPC64 qemu-ppc64)
