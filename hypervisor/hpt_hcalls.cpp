@@ -14,8 +14,7 @@ namespace pte = cpu::pte;
 constexpr u64 kExact = 0x0000008000000000, kRead4 = 0x0000002000000000, kAvpnFlag = 0x80000000,
               kAndCond = 0x40000000, kIcacheInvalidate = 0x00800000, kIcacheSync = 0x00400000,
               kZeroPage = 0x8000, kProtectPp0 = 0x100;
-/// What H_ENTER lets through in doubleword 1. Storage keys are not offered (ibm,processor-storage-keys <0
-/// 0>).
+/// What H_ENTER lets through in doubleword 1. No storage keys are offered (ibm,processor-storage-keys is 0).
 constexpr u64 kPteLow =
     pte::kPp0 | pte::kRpn | pte::kReferenced | pte::kChanged | pte::kWimg | pte::kNoExecute | pte::kPp;
 constexpr u64 kEntriesPerGroup = 8;
@@ -27,8 +26,10 @@ bool remove(Partition& partition, u64 ptex, u64 flags, u64 avpn, Hpte& old) {
   if (!(old.v & pte::kValid)) return false;
   if ((flags & kAvpnFlag) && (old.v & pte::kAvpnCompare) != avpn) return false;
   if ((flags & kAndCond) && (old.v & avpn)) return false;
-  hpt.set(ptex, {0, 0});
+  hpt.invalidate(ptex);
   partition.domain().forget_translation(ptex, old);
+  old.r = hpt.get(ptex).r;
+  hpt.set(ptex, {0, 0});
   return true;
 }
 
@@ -119,10 +120,9 @@ i64 h_protect(HcallContext& call) {
   const Hpte old = hpt.get(ptex);
   if (!(old.v & pte::kValid)) return h::NotFound;
   if ((flags & kAvpnFlag) && (old.v & pte::kAvpnCompare) != avpn) return h::NotFound;
-  u64 r = old.r & ~(pte::kPp0 | pte::kNoExecute | pte::kPp | pte::kReferenced);
-  r |= flags & (pte::kNoExecute | pte::kPp);
-  if (flags & kProtectPp0) r |= pte::kPp0;
-  hpt.set_r(ptex, r);
+  u64 set = flags & (pte::kNoExecute | pte::kPp);
+  if (flags & kProtectPp0) set |= pte::kPp0;
+  hpt.change_r(ptex, pte::kPp0 | pte::kNoExecute | pte::kPp | pte::kReferenced, set);
   partition.domain().forget_translation(ptex, old);
   return h::Success;
 }
