@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Executes single VMX instructions on a 64-bit big-endian PowerPC and reports what they did. Runs under qemu-ppc64, or
-// on a real machine. Built at test time; talks big-endian binary through stdin and stdout.
+// Executes single VMX instructions on a 64-bit big-endian PowerPC and reports what they did. Runs under
+// qemu-ppc64, or on a real machine. Built at test time; talks big-endian binary through stdin and stdout.
 //
-// In:  struct request, then `count` struct state: the instruction is executed once with each. It may use the eight
+// In:  struct request, then `count` struct state: the instruction is executed once with each. It may use the
+// eight
 //      vector registers below, VSCR, the CR, r4 and r5.
 // Out: for each the struct state after it.
 #include <stdint.h>
@@ -14,10 +15,10 @@ struct request {
   uint32_t instruction, count;
 };
 struct state {
-  uint8_t vr[8][16];   // v0, v1, v2, v3, v15, v16, v30, v31
-  uint8_t vscr[16];    // as mfvscr leaves it
-  uint64_t delta;      // in: r4 is the address of `memory` and this
-  uint64_t index;      // in: r5
+  uint8_t vr[8][16];  // v0, v1, v2, v3, v15, v16, v30, v31
+  uint8_t vscr[16];   // as mfvscr leaves it
+  uint64_t delta;     // in: r4 is the address of `memory` and this
+  uint64_t index;     // in: r5
   uint64_t cr, pad;
   uint8_t memory[64];
 } __attribute__((aligned(64)));
@@ -34,15 +35,12 @@ static void execute(void) {
   register struct state* state asm("r14") = &current;
   register uint64_t r4 asm("r4") = (uint64_t)current.memory + current.delta;
   register uint64_t r5 asm("r5") = current.index;
-  asm volatile(LOAD(0, 128) "mtvscr 0\n" EACH(LOAD)
-               "ld 0,160(14)\n mtcr 0\n mtctr %3\n bctrl\n"
-               EACH(STORE)
-               "mfvscr 0\n" STORE(0, 128)
-               "std 15,160(14)\n"
+  asm volatile(LOAD(0, 128) "mtvscr 0\n" EACH(LOAD) "ld 0,160(14)\n mtcr 0\n mtctr %3\n bctrl\n" EACH(
+                   STORE) "mfvscr 0\n" STORE(0, 128) "std 15,160(14)\n"
                : "+r"(r4), "+r"(r5)
                : "r"(state), "r"(code)
-               : "r0", "r15", "r16", "v0", "v1", "v2", "v3", "v15", "v16", "v30", "v31", "lr", "ctr", "cr0", "cr1", "cr2",
-                 "cr3", "cr4", "cr5", "cr6", "cr7", "memory");
+               : "r0", "r15", "r16", "v0", "v1", "v2", "v3", "v15", "v16", "v30", "v31", "lr", "ctr", "cr0",
+                 "cr1", "cr2", "cr3", "cr4", "cr5", "cr6", "cr7", "memory");
 }
 
 static int transfer(int out, void* data, size_t size) {

@@ -17,4 +17,13 @@ if(POWERPC64_GCC AND QEMU_PPC64)
 else()
   message(STATUS "No PowerPC compiler or qemu-ppc64: VMX is not compared with QEMU")
 endif()
+# For a partition, not run here.
+if(POWERPC64_GCC)
+  set(vmx_guest ${CMAKE_CURRENT_BINARY_DIR}/vmx_guest)
+  add_custom_command(OUTPUT ${vmx_guest}
+    COMMAND ${POWERPC64_GCC} -std=gnu11 -O2 -Wall -Wextra -static -mcpu=power6 -maltivec
+      ${CMAKE_CURRENT_SOURCE_DIR}/vmx_guest.c -o ${vmx_guest} -lm
+    DEPENDS vmx_guest.c COMMENT "Building the VMX program for partitions")
+  add_custom_target(cpu_vmx_guest DEPENDS ${vmx_guest})
+endif()
 gtest_discover_tests(cpu_vmx_tests DISCOVERY_MODE PRE_TEST)
