@@ -113,6 +113,7 @@ void add_processors(TreeNode& root, Partition& partition) {
     cpu.cells("ibm,processor-storage-keys", {0, 0});
     cpu.cells("ibm,purr", {1});
     cpu.cells("ibm,spurr", {1});
+    cpu.cells("ibm,vmx", {1});
     // PAPR 8.2 without the little-endian bit, which this processor does not have.
     constexpr std::array<u8, 8> kFeatures{0x06, 0x00, 0xF6, 0x1F, 0xC6, 0x00, 0x00, 0x40};
     cpu.bytes("ibm,pa-features", kFeatures);
