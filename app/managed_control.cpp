@@ -313,12 +313,12 @@ ManagedControl::~ManagedControl() {
 
 void ManagedControl::shut_down() {
   terminals_.close_all("The managed system " + system_.identity().name + " stops.");
-  std::vector<std::thread> moves;
+  std::list<Running> moves;
   {
     const std::lock_guard hold(lock_);
     moves.swap(moves_);
   }
-  for (std::thread& move : moves) move.join();
+  for (Running& move : moves) move.thread.join();
 }
 
 std::shared_ptr<Partition> ManagedControl::partition(const std::string& name_or_id) {
@@ -504,12 +504,22 @@ control::MigrateOutcome ManagedControl::migrate(const control::MigrateRequest& r
   if (!request.wait()) {
     std::shared_ptr<ControlRemote> remote = remote_at(request.destination());
     const std::lock_guard hold(lock_);
-    moves_.emplace_back([this, p, remote] {
+    for (auto it = moves_.begin(); it != moves_.end();) {
+      if (*it->done) {
+        it->thread.join();
+        it = moves_.erase(it);
+      } else {
+        ++it;
+      }
+    }
+    Running& move = moves_.emplace_back();
+    move.thread = std::thread([this, p, remote, done = move.done] {
       try {
         mover_.migrate(p, *remote);
       } catch (const std::exception&) {
         // The mover keeps the error in the progress of the partition.
       }
+      *done = true;
     });
     return out;
   }

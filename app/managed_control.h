@@ -2,13 +2,14 @@
 // The control API of a managed system: what each call does. app/control_service puts it on gRPC.
 #pragma once
 
+#include <atomic>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "app/remote.h"
 #include "app/terminals.h"
@@ -56,7 +57,11 @@ class ManagedControl final : public hmc::Control {
   Terminals terminals_;
   std::mutex lock_;
   std::map<std::string, std::string> destinations_;  ///< Of the last move of each partition, by name.
-  std::vector<std::thread> moves_;
+  struct Running {
+    std::thread thread;
+    std::shared_ptr<std::atomic<bool>> done = std::make_shared<std::atomic<bool>>(false);
+  };
+  std::list<Running> moves_;  ///< Started with wait = false.
 };
 
 }  // namespace baton::app

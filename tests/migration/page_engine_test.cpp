@@ -73,7 +73,7 @@ TEST(PageEngine, WrongBatchesAreRefused) {
     std::vector<u8> out(8 + 8 * numbers.size() + page_bytes, 0xAA);
     std::memcpy(out.data(), &data, 4);
     std::memcpy(out.data() + 4, &zeros, 4);
-    std::memcpy(out.data() + 8, numbers.data(), 8 * numbers.size());
+    if (!numbers.empty()) std::memcpy(out.data() + 8, numbers.data(), 8 * numbers.size());
     return out;
   };
   const std::vector<u8> wrong[] = {
