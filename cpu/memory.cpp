@@ -78,7 +78,13 @@ bool Memory::write(u64 ra, std::span<const u8> data) {
 
 bool Memory::fill(u64 ra, u8 value, u64 length) {
   if (!contains(ra, length)) return false;
-  std::memset(base_ + ra, value, length);
+  // As copy_racy(): not memset, which is no atomic access.
+  u8 *at = base_ + ra, *const end = at + length;
+  for (; at != end && reinterpret_cast<std::uintptr_t>(at) & 7; at++)
+    __atomic_store_n(at, value, __ATOMIC_RELAXED);
+  for (; end - at >= 8; at += 8)
+    __atomic_store_n(reinterpret_cast<u64*>(at), value * 0x0101010101010101, __ATOMIC_RELAXED);
+  for (; at != end; at++) __atomic_store_n(at, value, __ATOMIC_RELAXED);
   written(ra, length);
   return true;
 }

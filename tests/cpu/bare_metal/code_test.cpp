@@ -258,7 +258,7 @@ TEST(CodeTwoThreads, OneWritesWhatTheOtherExecutes) {
     m.map_code(0);
     m.map_code(1);
     m.store32(m.at("patched_elsewhere"), kLi5);
-    constexpr u64 kLast = 5'000;
+    constexpr u64 kLast = 2'000;
     m.gpr(3, 0) = m.gpr(3, 1) = kLast;
     m.gpr(4, 1) = m.at("patched_elsewhere") + (msr & msr::DR ? Machine::kCode : 0);
     m.go("call_until", msr, 0);

@@ -343,7 +343,7 @@ class Tracking : public testing::Test {
 TEST_F(Tracking, FinalMemoryEqualsWhatWasHarvested) {
   std::mt19937_64 random(2024);
   Copy copy(m);
-  for (Rounds rounds(12, 2500); rounds.next();) {
+  for (Rounds rounds(12, 2000); rounds.next();) {
     const unsigned migration = rounds.round();
     std::atomic<bool> over{false};
     order(0, random() | 1, ~u64{0} >> 1);

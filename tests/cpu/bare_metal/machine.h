@@ -199,7 +199,7 @@ class Rounds {
       : most_(most), end_(std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds)) {}
   /// True if there is another one, which `round` counts.
   bool next() {
-    return ++round_ < most_ && (round_ < 10 || std::chrono::steady_clock::now() < end_) &&
+    return ++round_ < most_ && (round_ < 4 || std::chrono::steady_clock::now() < end_) &&
            !testing::Test::HasFailure();
   }
   unsigned round() const { return round_; }

@@ -202,7 +202,7 @@ TEST_F(TwoThreads, LockedIncrements) {
 
 TEST_F(TwoThreads, SyncOrdersStoreBeforeLoad) {
   // Both write their flag and then read the other's: after sync at least one must see the other's write.
-  constexpr u64 kRounds = 20'000, kResults = 0x100'0000;
+  constexpr u64 kRounds = 4'000, kResults = 0x100'0000;
   for (u64 offset = 0; offset < 1024; offset += 8) m.store(kA + offset, 0);
   for (unsigned i = 0; i < 2; i++) {
     m.gpr(3, i) = kRounds;
