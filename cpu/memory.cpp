@@ -83,7 +83,7 @@ bool Memory::fill(u64 ra, u8 value, u64 length) {
   for (; at != end && reinterpret_cast<std::uintptr_t>(at) & 7; at++)
     __atomic_store_n(at, value, __ATOMIC_RELAXED);
   for (; end - at >= 8; at += 8)
-    __atomic_store_n(reinterpret_cast<u64*>(at), value * 0x0101010101010101, __ATOMIC_RELAXED);
+    __atomic_store_n(reinterpret_cast<u64*>(at), u64{value} * 0x0101010101010101, __ATOMIC_RELAXED);
   for (; at != end; at++) __atomic_store_n(at, value, __ATOMIC_RELAXED);
   written(ra, length);
   return true;
