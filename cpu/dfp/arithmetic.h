@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "cpu/dfp/integer.h"
+#include "cpu/dfp/format.h"
 #include "cpu/fpu/fpu.h"
 
 namespace baton::cpu::dfp {
@@ -14,8 +14,9 @@ namespace baton::cpu::dfp {
 enum class Rounding : u32 { kHalfEven, kZero, kUp, kDown, kHalfAway, kHalfZero, kAway, kShorter };
 
 /// What an operation gives and the FPSCR bits that it sets: exceptions, FR, FI.
+template <class W>
 struct Outcome {
-  Decimal value;
+  Number<W> value;
   u64 flags = 0;
   bool source_format = false;  ///< A wrapped result of narrowing stays in the format of its operand.
 };
@@ -30,10 +31,12 @@ struct Exact {
   bool rest = false;
 };
 
-inline bool rounds_up(Rounding rounding, bool negative, u32 last_digit, int half) {
+/// Whether the coefficient has to be incremented; half tells how what was cut off compares with a half.
+template <class W>
+bool rounds_up(Rounding rounding, bool negative, W coefficient, int half) {
   switch (rounding) {
     case Rounding::kHalfEven:
-      return half > 0 || (half == 0 && last_digit & 1);
+      return half > 0 || (half == 0 && coefficient & 1);
     case Rounding::kZero:
       return false;
     case Rounding::kUp:
@@ -47,7 +50,7 @@ inline bool rounds_up(Rounding rounding, bool negative, u32 last_digit, int half
     case Rounding::kAway:
       return true;
     case Rounding::kShorter:
-      return last_digit == 0 || last_digit == 5;
+      return divided(coefficient, W{5}).remainder == 0;
   }
   return false;
 }
@@ -64,14 +67,15 @@ Cut<Word> cut(Word value, int count, bool rest, bool negative, Rounding rounding
   Word kept = 0;
   int half = -1;
   if (count < static_cast<int>(kPower<Word>.size())) {
-    const Word unit = kPower<Word>[static_cast<unsigned>(count)], dropped = value % unit;
-    kept = value / unit;
+    const Word unit = kPower<Word>[static_cast<unsigned>(count)];
+    const auto [quotient, dropped] = divided(value, unit);
+    kept = quotient;
     if (!dropped && !rest) return {kept, 0};
     half = dropped < unit / 2 ? -1 : dropped > unit / 2 || rest ? 1 : 0;
   } else if (!value) {
     return {0, 0};
   }
-  const bool up = rounds_up(rounding, negative, static_cast<u32>(kept % 10), half);
+  const bool up = rounds_up(rounding, negative, kept, half);
   return {static_cast<Word>(kept + up), fpscr::XX | fpscr::FI | (up ? fpscr::FR : 0)};
 }
 
@@ -79,21 +83,23 @@ Cut<Word> cut(Word value, int count, bool rest, bool negative, Rounding rounding
 template <class Word>
 void strip(Word& coefficient, int& exponent, int ideal) {
   for (unsigned step : {16u, 8u, 4u, 2u, 1u}) {
-    while (ideal - exponent >= static_cast<int>(step) && coefficient % kPower<Word>[step] == 0) {
-      coefficient /= kPower<Word>[step];
+    while (ideal - exponent >= static_cast<int>(step)) {
+      if (coefficient & ((Word{1} << step) - 1)) break;  // not even a multiple of that power of two
+      const auto [quotient, remainder] = divided(coefficient, kPower<Word>[step]);
+      if (remainder) break;
+      coefficient = quotient;
       exponent += static_cast<int>(step);
     }
   }
 }
 
-/// The delivered result. `ideal` is the exponent that an exact one comes as near to as it can. Narrowing has
-/// a source format other than the target.
-template <Format kTarget, class Word, Format kSource = kTarget>
-Outcome round(u64 fpscr, Exact<Word> x, int ideal) {
+/// As below, for what has to be changed.
+template <Format kTarget, class Word, Format kSource>
+[[gnu::noinline]] Outcome<Word> round_any(u64 fpscr, Exact<Word> x, int ideal) {
   constexpr bool kNarrowing = kSource.digits != kTarget.digits;
   constexpr int kWrap = kNarrowing ? kSource.narrowing_wrap : kTarget.wrap;
   const auto rounding = static_cast<Rounding>(fpscr >> 32 & 7);
-  Outcome out;
+  Outcome<Word> out;
   out.value.negative = x.negative;
   if (!x.coefficient) {
     out.value.exponent = std::clamp(ideal, kTarget.least(), kTarget.greatest);
@@ -157,49 +163,57 @@ Outcome round(u64 fpscr, Exact<Word> x, int ideal) {
   return out;
 }
 
+/// The delivered result. `ideal` is the exponent that an exact one comes as near to as it can. Narrowing has
+/// a source format other than the target.
+template <Format kTarget, class Word, Format kSource = kTarget>
+[[gnu::always_inline]] inline Outcome<Word> round(u64 fpscr, const Exact<Word>& x, int ideal) {
+  if (x.exponent == ideal && x.coefficient < kPower<Word>[kTarget.digits] &&
+      x.exponent >= kTarget.first_normal() && x.exponent <= kTarget.greatest) [[likely]] {
+    // As it stands. There is no rest with so few digits.
+    return {{x.negative, Kind::kFinite, x.exponent, x.coefficient}};
+  }
+  return round_any<kTarget, Word, kSource>(fpscr, x, ideal);
+}
+
 /// The sign of a zero sum of numbers with different signs.
 inline bool cancelled_sign(u64 fpscr) { return static_cast<Rounding>(fpscr >> 32 & 7) == Rounding::kDown; }
 
-template <Format kFormat>
-Outcome add(u64 fpscr, Decimal a, Decimal b) {
-  using W = Word<kFormat>;
+/// high + low or high - low, both times 10^exponent; `rest` belongs to `low`.
+template <class W>
+[[gnu::always_inline]] inline Exact<W> sum(u64 fpscr, bool negative, bool subtract, W high, W low,
+                                           int exponent, bool rest = false) {
+  if (!subtract) return {negative, exponent, high + low, rest};
+  if (high > low) return {negative, exponent, high - low - rest, rest};
+  return {high == low ? cancelled_sign(fpscr) : !negative, exponent, low - high};
+}
+
+/// The sum of numbers with different exponents, the first one greater.
+template <class W>
+[[gnu::noinline]] Exact<W> aligned_sum(u64 fpscr, const Number<W>& a, const Number<W>& b) {
   constexpr int kRoom = sizeof(W) == 8 ? 19 : 38;  // all digits that fit, and a carry does too
-  const int ideal = std::min(a.exponent, b.exponent);
   const bool differ = a.negative != b.negative;
-  if (!a.coefficient || !b.coefficient) {
-    const bool none = !a.coefficient && !b.coefficient;
-    const Decimal& other = a.coefficient ? a : b;
-    const bool negative = none && differ ? cancelled_sign(fpscr) : other.negative;
-    return round<kFormat, W>(fpscr, {negative, other.exponent, static_cast<W>(other.coefficient)}, ideal);
+  if (!a.coefficient) {
+    const bool negative = !b.coefficient && differ ? cancelled_sign(fpscr) : b.negative;
+    return {negative, b.exponent, b.coefficient};
   }
-  if (a.exponent < b.exponent) std::swap(a, b);
-  W high = static_cast<W>(a.coefficient), low = static_cast<W>(b.coefficient);
-  Exact<W> sum{a.negative, b.exponent};
-  const int distance = a.exponent - b.exponent;
-  const int room = distance ? std::min(distance, kRoom - digits(high)) : 0;
-  high *= kPower<W>[static_cast<unsigned>(room)];
-  if (const int below = distance - room; below > 0) {
-    // What lies below the last digit of `high` counts only as something.
-    sum.exponent += below;
-    if (below < kRoom) {
-      const W unit = kPower<W>[static_cast<unsigned>(below)];
-      sum.rest = low % unit != 0;
-      low /= unit;
-    } else {
-      sum.rest = true;
-      low = 0;
-    }
-  }
-  if (!differ) {
-    sum.coefficient = high + low;
-  } else if (high >= low) {
-    sum.coefficient = high - low - sum.rest;
-    if (high == low) sum.negative = cancelled_sign(fpscr);
-  } else {
-    sum.coefficient = low - high;
-    sum.negative = !a.negative;
-  }
-  return round<kFormat, W>(fpscr, sum, ideal);
+  if (!b.coefficient) return {a.negative, a.exponent, a.coefficient};
+  const int distance = a.exponent - b.exponent, room = std::min(distance, kRoom - digits(a.coefficient));
+  const W high = a.coefficient * kPower<W>[static_cast<unsigned>(room)];
+  const int below = distance - room;
+  if (below <= 0) return sum(fpscr, a.negative, differ, high, b.coefficient, b.exponent);
+  // What lies below the last digit of `high` counts only as something.
+  Divided<W> low{0, 1};
+  if (below < kRoom) low = divided(b.coefficient, kPower<W>[static_cast<unsigned>(below)]);
+  return sum(fpscr, a.negative, differ, high, low.quotient, b.exponent + below, low.remainder != 0);
+}
+
+template <Format kFormat, class W = Word<kFormat>>
+[[gnu::always_inline]] inline Outcome<W> add(u64 fpscr, const Number<W>& a, const Number<W>& b) {
+  const Exact<W> exact = a.exponent == b.exponent  ? sum(fpscr, a.negative, a.negative != b.negative,
+                                                         a.coefficient, b.coefficient, a.exponent)
+                         : a.exponent > b.exponent ? aligned_sum(fpscr, a, b)
+                                                   : aligned_sum(fpscr, b, a);
+  return round<kFormat, W>(fpscr, exact, std::min(a.exponent, b.exponent));
 }
 
 /// A long coefficient cut to two or more digits than any precision needs.
@@ -216,23 +230,21 @@ inline Exact<u128> shorten(bool negative, int exponent, U256 coefficient) {
   return {negative, exponent + count, quotient, remainder != 0};
 }
 
-template <Format kFormat>
-Outcome multiply(u64 fpscr, const Decimal& a, const Decimal& b) {
-  using W = Word<kFormat>;
+template <Format kFormat, class W = Word<kFormat>>
+[[gnu::always_inline]] inline Outcome<W> multiply(u64 fpscr, const Number<W>& a, const Number<W>& b) {
   const int exponent = a.exponent + b.exponent;
-  const auto product = multiply(static_cast<W>(a.coefficient), static_cast<W>(b.coefficient));
+  const auto product = multiply(a.coefficient, b.coefficient);
   return round<kFormat>(fpscr, shorten(a.negative != b.negative, exponent, product), exponent);
 }
 
 /// b is not zero.
-template <Format kFormat>
-Outcome divide(u64 fpscr, const Decimal& a, const Decimal& b) {
-  using W = Word<kFormat>;
+template <Format kFormat, class W = Word<kFormat>>
+[[gnu::always_inline]] inline Outcome<W> divide(u64 fpscr, const Number<W>& a, const Number<W>& b) {
   const bool negative = a.negative != b.negative;
   const int ideal = a.exponent - b.exponent;
   if (!a.coefficient) return round<kFormat, W>(fpscr, {negative}, ideal);
   // A dividend that makes one or two digits more than the precision: enough to tell, with the remainder.
-  const W dividend = static_cast<W>(a.coefficient), divisor = static_cast<W>(b.coefficient);
+  const W dividend = a.coefficient, divisor = b.coefficient;
   const int fill = kFormat.digits - digits(dividend), more = digits(divisor) + 1;
   const auto [quotient, remainder] =
       divide(multiply(static_cast<W>(dividend * kPower<W>[static_cast<unsigned>(fill)]),
@@ -242,10 +254,9 @@ Outcome divide(u64 fpscr, const Decimal& a, const Decimal& b) {
 }
 
 /// -1, 0, 1 as a is less than, equal to, greater than b.
-template <Format kFormat>
-int compare(const Decimal& a, const Decimal& b) {
-  using W = Word<kFormat>;
-  W x = static_cast<W>(a.coefficient), y = static_cast<W>(b.coefficient);
+template <class W>
+int compare(const Number<W>& a, const Number<W>& b) {
+  W x = a.coefficient, y = b.coefficient;
   if (!x || !y) return x ? (a.negative ? -1 : 1) : y ? (b.negative ? 1 : -1) : 0;
   if (a.negative != b.negative) return a.negative ? -1 : 1;
   const int distance = a.exponent - b.exponent, top = digits(x) - digits(y) + distance;
@@ -258,11 +269,10 @@ int compare(const Decimal& a, const Decimal& b) {
   return (magnitude > 0) != a.negative ? 1 : -1;
 }
 
-/// `value` with another exponent; without a value if that takes more digits than there are.
-template <Format kFormat>
-bool quantize(const Decimal& value, int exponent, Rounding rounding, Outcome& out) {
-  using W = Word<kFormat>;
-  const W coefficient = static_cast<W>(value.coefficient);
+/// `value` with another exponent; false if that takes more digits than there are.
+template <Format kFormat, class W = Word<kFormat>>
+bool quantize(const Number<W>& value, int exponent, Rounding rounding, Outcome<W>& out) {
+  const W coefficient = value.coefficient;
   out.value = value;
   out.value.exponent = exponent;
   const int distance = value.exponent - exponent;

@@ -10,6 +10,9 @@ namespace {
 template <bool kQuad>
 inline constexpr Format kFormat = kQuad ? kExtended : kLong;
 
+template <Format kF>
+using Result = Outcome<Word<kF>>;
+
 template <bool kQuad>
 Bits<kFormat<kQuad>> bits(const State& s, u32 r) {
   if constexpr (kQuad)
@@ -27,58 +30,64 @@ void put_bits(State& s, u32 r, Bits<kFormat<kQuad>> value) {
   }
 }
 template <bool kQuad>
-Decimal get(const State& s, u32 r) {
+NumberOf<kFormat<kQuad>> get(const State& s, u32 r) {
   return decode<kFormat<kQuad>>(bits<kQuad>(s, r));
 }
 template <bool kQuad>
-void put(State& s, u32 r, const Decimal& d) {
+void put(State& s, u32 r, const NumberOf<kFormat<kQuad>>& d) {
   put_bits<kQuad>(s, r, encode<kFormat<kQuad>>(d));
 }
 
-template <Format kF>
-int length(const Decimal& d) {
-  return digits(static_cast<Word<kF>>(d.coefficient));
-}
-template <Format kF>
-bool subnormal(const Decimal& d) {
-  return d.finite() && d.coefficient && d.exponent + length<kF>(d) - 1 < kF.first_normal();
+/// Not zero, and smaller than every normal number.
+template <Format kF, class W>
+bool subnormal(const Number<W>& n) {
+  return n.finite() && n.coefficient && n.exponent < kF.first_normal() &&
+         n.exponent + digits(n.coefficient) - 1 < kF.first_normal();
 }
 
 /// FPRF of a result.
-template <Format kF>
-u64 classify(const Decimal& d) {
+template <Format kF, class W>
+u64 classify(const Number<W>& n) {
   u64 code;
-  if (d.nan())
-    code = d.signalling() ? 0x01 : 0x11;
-  else if (d.infinite())
-    code = d.negative ? 0x09 : 0x05;
-  else if (!d.coefficient)
-    code = d.negative ? 0x12 : 0x02;
-  else if (subnormal<kF>(d))
-    code = d.negative ? 0x18 : 0x14;
-  else
-    code = d.negative ? 0x08 : 0x04;
+  if (!n.finite()) [[unlikely]] {
+    if (n.nan())
+      code = n.signalling() ? 0x01 : 0x11;
+    else
+      code = n.negative ? 0x09 : 0x05;
+  } else if (!n.coefficient) {
+    code = n.negative ? 0x12 : 0x02;
+  } else if (subnormal<kF>(n)) {
+    code = n.negative ? 0x18 : 0x14;
+  } else {
+    code = n.negative ? 0x08 : 0x04;
+  }
   return code << 12;
 }
 
-Decimal default_nan() { return {.kind = Kind::kQuietNan}; }
-Outcome invalid(u64 cause) { return {default_nan(), cause}; }
-Outcome infinity(bool negative, u64 flags = 0) {
-  return {{.negative = negative, .kind = Kind::kInfinity}, flags};
+/// The default NaN.
+template <class W>
+Outcome<W> invalid(u64 cause) {
+  return {{.kind = Kind::kQuietNan}, cause};
 }
-Decimal quiet(Decimal d) {
-  d.kind = Kind::kQuietNan;
-  return d;
+template <class W>
+Outcome<W> infinity(bool negative, u64 flags = 0) {
+  return {{.negative = negative, .kind = Kind::kInfinity}, flags};
 }
 
 /// Whether the outcome is a NaN because an operand is one: the first signalling one, else the first.
-bool propagates(const Decimal& a, const Decimal& b, Outcome& out) {
-  if (!a.nan() && !b.nan()) return false;
-  out.value = quiet(a.signalling() ? a : b.signalling() ? b : a.nan() ? a : b);
+template <class W>
+bool propagates(const Number<W>& a, const Number<W>& b, Outcome<W>& out) {
+  if (!a.nan() && !b.nan()) [[likely]]
+    return false;
+  out.value = a.signalling() ? a : b.signalling() ? b : a.nan() ? a : b;
+  out.value.kind = Kind::kQuietNan;
   if (a.signalling() || b.signalling()) out.flags = fpscr::VXSNAN;
   return true;
 }
-bool propagates(const Decimal& b, Outcome& out) { return propagates(b, b, out); }
+template <class W>
+bool propagates(const Number<W>& b, Outcome<W>& out) {
+  return propagates(b, b, out);
+}
 
 /// Writes FPSCR and, unless an enabled exception forbids it, the target by `store`, which gives the FPRF to
 /// be set or ~0.
@@ -104,7 +113,7 @@ Flow complete(State& s, u64 flags, Store store) {
 }
 
 template <bool kQuad>
-Flow complete(State& s, u32 frt, const Outcome& out) {
+Flow complete(State& s, u32 frt, const Result<kFormat<kQuad>>& out) {
   return complete(s, out.flags, [&] {
     put<kQuad>(s, frt, out.value);
     return classify<kFormat<kQuad>>(out.value);
@@ -129,93 +138,98 @@ Rounding second_rounding(u32 rmc) {
   return kSecond[rmc];
 }
 
-template <Format kF>
-Outcome add_any(u64 fpscr, const Decimal& a, const Decimal& b) {
-  if (a.infinite()) {
-    return b.infinite() && a.negative != b.negative ? invalid(fpscr::VXISI) : infinity(a.negative);
-  }
-  if (b.infinite()) return infinity(b.negative);
-  return add<kF>(fpscr, a, b);
-}
-
-template <Format kF>
-Outcome multiply_any(u64 fpscr, const Decimal& a, const Decimal& b) {
-  if (a.infinite() || b.infinite()) {
-    return a.zero() || b.zero() ? invalid(fpscr::VXIMZ) : infinity(a.negative != b.negative);
-  }
-  return multiply<kF>(fpscr, a, b);
-}
-
-template <Format kF>
-Outcome divide_any(u64 fpscr, const Decimal& a, const Decimal& b) {
-  const bool negative = a.negative != b.negative;
-  if (a.infinite()) return b.infinite() ? invalid(fpscr::VXIDI) : infinity(negative);
-  if (b.infinite()) return {{.negative = negative, .exponent = kF.least()}};
-  if (b.zero()) return a.zero() ? invalid(fpscr::VXZDZ) : infinity(negative, fpscr::ZX);
-  return divide<kF>(fpscr, a, b);
-}
-
-/// Operands that are finite or infinite; NaNs have been dealt with.
-template <Format kF>
-Outcome compute(u64 fpscr, Op op, const Decimal& a, Decimal b) {
+/// One of the operands is an infinity, and none a NaN.
+template <Format kF, class W = Word<kF>>
+Outcome<W> with_infinity(Op op, const Number<W>& a, const Number<W>& b) {
+  const bool differ = a.negative != b.negative;
   switch (op) {
-    case Op::kSubtract:
-      b.negative = !b.negative;
-      [[fallthrough]];
     case Op::kAdd:
-      return add_any<kF>(fpscr, a, b);
+    case Op::kSubtract: {
+      const bool opposite = differ != (op == Op::kSubtract);
+      if (a.infinite() && b.infinite() && opposite) return invalid<W>(fpscr::VXISI);
+      return infinity<W>(a.infinite() ? a.negative : b.negative != (op == Op::kSubtract));
+    }
     case Op::kMultiply:
-      return multiply_any<kF>(fpscr, a, b);
+      return a.zero() || b.zero() ? invalid<W>(fpscr::VXIMZ) : infinity<W>(differ);
     case Op::kDivide:
-      return divide_any<kF>(fpscr, a, b);
+      if (b.finite()) return infinity<W>(differ);
+      if (a.infinite()) return invalid<W>(fpscr::VXIDI);
+      return {{.negative = differ, .exponent = kF.least()}};
+  }
+  __builtin_unreachable();
+}
+
+/// An operand is an infinity or a NaN.
+template <Format kF, class W = Word<kF>>
+[[gnu::noinline]] Outcome<W> not_finite(Op op, const Number<W>& a, const Number<W>& b) {
+  Outcome<W> out;
+  return propagates(a, b, out) ? out : with_infinity<kF>(op, a, b);
+}
+
+template <Op kOp, Format kF, class W = Word<kF>>
+[[gnu::always_inline]] inline Outcome<W> compute(u64 fpscr, const Number<W>& a, const Number<W>& b) {
+  if (!a.finite() || !b.finite()) [[unlikely]]
+    return not_finite<kF>(kOp, a, b);
+  switch (kOp) {
+    case Op::kAdd:
+      return add<kF>(fpscr, a, b);
+    case Op::kSubtract:
+      return add<kF>(fpscr, a, {!b.negative, b.kind, b.exponent, b.coefficient});
+    case Op::kMultiply:
+      return multiply<kF>(fpscr, a, b);
+    case Op::kDivide:
+      if (b.coefficient) [[likely]]
+        return divide<kF>(fpscr, a, b);
+      if (!a.coefficient) return invalid<W>(fpscr::VXZDZ);
+      return infinity<W>(a.negative != b.negative, fpscr::ZX);
   }
   __builtin_unreachable();
 }
 
 /// `b` with the exponent of the quantum; NaNs have been dealt with.
-template <Format kF>
-Outcome quantized(const Decimal& quantum, const Decimal& b, Rounding rounding) {
-  if (quantum.infinite() || b.infinite()) {
-    return quantum.infinite() && b.infinite() ? infinity(b.negative) : invalid(fpscr::VXCVI);
-  }
-  Outcome out;
-  return dfp::quantize<kF>(b, quantum.exponent, rounding, out) ? out : invalid(fpscr::VXCVI);
+template <Format kF, class W = Word<kF>>
+Outcome<W> quantized(const Number<W>& quantum, const Number<W>& b, Rounding rounding) {
+  if (quantum.infinite() && b.infinite()) return infinity<W>(b.negative);
+  Outcome<W> out;
+  const bool possible =
+      quantum.finite() && b.finite() && dfp::quantize<kF>(b, quantum.exponent, rounding, out);
+  return possible ? out : invalid<W>(fpscr::VXCVI);
 }
 
-template <Format kF>
-Outcome rerounded(const Decimal& b, int significance, Rounding rounding) {
-  if (b.infinite()) return infinity(b.negative);
-  const int excess = length<kF>(b) - significance;
+template <Format kF, class W = Word<kF>>
+Outcome<W> rerounded(const Number<W>& b, int significance, Rounding rounding) {
+  if (b.infinite()) return infinity<W>(b.negative);
+  const int excess = digits(b.coefficient) - significance;
   if (significance == 0 || excess <= 0) return {b};
-  Outcome out;
+  Outcome<W> out;
   dfp::quantize<kF>(b, b.exponent + excess, rounding, out);
-  if (length<kF>(out.value) > significance) {
+  if (digits(out.value.coefficient) > significance) {
     out.value.coefficient /= 10;
     out.value.exponent++;
   }
-  return out.value.exponent > kF.greatest ? invalid(fpscr::VXCVI) : out;
+  return out.value.exponent > kF.greatest ? invalid<W>(fpscr::VXCVI) : out;
 }
 
-template <Format kF>
-Outcome integral(const Decimal& b, Rounding rounding) {
-  if (b.infinite()) return infinity(b.negative);
+template <Format kF, class W = Word<kF>>
+Outcome<W> integral(const Number<W>& b, Rounding rounding) {
+  if (b.infinite()) return infinity<W>(b.negative);
   if (b.exponent >= 0) return {b};
-  Outcome out;
+  Outcome<W> out;
   dfp::quantize<kF>(b, 0, rounding, out);
   return out;
 }
 
 /// The magnitude as an integer, if it is less than 2^64.
-template <Format kF>
-bool integer_of(const Decimal& b, Rounding rounding, u64& magnitude, u64& flags) {
+template <class W>
+bool integer_of(const Number<W>& b, Rounding rounding, u64& magnitude, u64& flags) {
   if (!b.finite()) return false;
   u128 whole = b.coefficient;
   if (b.exponent <= 0) {
-    const auto kept = cut(static_cast<Word<kF>>(b.coefficient), -b.exponent, false, b.negative, rounding);
+    const auto kept = cut(b.coefficient, -b.exponent, false, b.negative, rounding);
     whole = kept.coefficient;
     flags = kept.flags;
   } else if (whole) {
-    if (length<kF>(b) + b.exponent > 20) return false;
+    if (digits(b.coefficient) + b.exponent > 20) return false;
     whole *= kPower<u128>[static_cast<unsigned>(b.exponent)];
   }
   magnitude = static_cast<u64>(whole);
@@ -244,17 +258,20 @@ bool digits_of_bcd(u64 bcd, int count, u64& value) {
 
 }  // namespace
 
-template <bool kQuad>
-[[gnu::noinline]] Flow arithmetic(State& s, Op op, u32 frt, u32 fra, u32 frb) {
-  const Decimal a = get<kQuad>(s, fra), b = get<kQuad>(s, frb);
-  Outcome out;
-  if (!propagates(a, b, out)) out = compute<kFormat<kQuad>>(s.fpscr, op, a, b);
-  return complete<kQuad>(s, frt, out);
+template <bool kQuad, Op kOp>
+[[gnu::noinline]] Flow arithmetic(State& s, u32 frt, u32 fra, u32 frb) {
+  const auto a = get<kQuad>(s, fra), b = get<kQuad>(s, frb);
+  const auto out = compute<kOp, kFormat<kQuad>>(s.fpscr, a, b);
+  if (out.flags) return complete<kQuad>(s, frt, out);
+  // Nothing happened.
+  put<kQuad>(s, frt, out.value);
+  s.fpscr = (s.fpscr & ~(fpscr::FR | fpscr::FI | fpscr::FPRF)) | classify<kFormat<kQuad>>(out.value);
+  return Flow::kNext;
 }
 
 template <bool kQuad>
 [[gnu::noinline]] Flow compare(State& s, bool ordered, u32 crf, u32 fra, u32 frb) {
-  Decimal a = get<kQuad>(s, fra), b = get<kQuad>(s, frb);
+  auto a = get<kQuad>(s, fra), b = get<kQuad>(s, frb);
   if (a.nan() || b.nan()) {
     u64 causes = 0;
     if (a.signalling() || b.signalling()) {
@@ -271,18 +288,18 @@ template <bool kQuad>
     return Flow::kNext;
   }
   // Among infinities only the sign counts, against numbers an infinity is one of the greatest.
-  for (Decimal* d : {&a, &b}) {
+  for (auto* d : {&a, &b}) {
     if (d->infinite())
       *d = {.negative = d->negative, .exponent = kFormat<kQuad>.greatest * 2, .coefficient = 1};
   }
-  const int order = dfp::compare<kFormat<kQuad>>(a, b);
+  const int order = dfp::compare(a, b);
   set_condition(s, crf, order < 0 ? 8 : order > 0 ? 4 : 2);
   return Flow::kNext;
 }
 
 template <bool kQuad>
 [[gnu::noinline]] void test_class(State& s, u32 crf, u32 fra, u32 classes) {
-  const Decimal a = get<kQuad>(s, fra);
+  const auto a = get<kQuad>(s, fra);
   const u32 is = a.signalling()                 ? 0x01
                  : a.nan()                      ? 0x02
                  : a.infinite()                 ? 0x04
@@ -295,19 +312,19 @@ template <bool kQuad>
 template <bool kQuad>
 [[gnu::noinline]] void test_group(State& s, u32 crf, u32 fra, u32 groups) {
   constexpr Format kF = kFormat<kQuad>;
-  const Decimal a = get<kQuad>(s, fra);
+  const auto a = get<kQuad>(s, fra);
   const bool extreme = a.exponent == kF.least() || a.exponent == kF.greatest;
-  const u32 is = !a.finite()                   ? 0x01
-                 : !a.coefficient              ? (extreme ? 0x10 : 0x20)
-                 : extreme || subnormal<kF>(a) ? 0x08
-                 : length<kF>(a) < kF.digits   ? 0x04
-                                               : 0x02;
+  const u32 is = !a.finite()                         ? 0x01
+                 : !a.coefficient                    ? (extreme ? 0x10 : 0x20)
+                 : extreme || subnormal<kF>(a)       ? 0x08
+                 : digits(a.coefficient) < kF.digits ? 0x04
+                                                     : 0x02;
   set_condition(s, crf, u32{a.negative} << 3 | (groups & is ? 2 : 0));
 }
 
 template <bool kQuad>
 [[gnu::noinline]] void test_exponent(State& s, u32 crf, u32 fra, u32 frb) {
-  const Decimal a = get<kQuad>(s, fra), b = get<kQuad>(s, frb);
+  const auto a = get<kQuad>(s, fra), b = get<kQuad>(s, frb);
   u32 result;
   if (a.finite() && b.finite())
     result = a.exponent < b.exponent ? 8 : a.exponent > b.exponent ? 4 : 2;
@@ -319,10 +336,10 @@ template <bool kQuad>
 template <bool kQuad>
 [[gnu::noinline]] void test_significance(State& s, u32 crf, u32 fra, u32 frb) {
   const int wanted = static_cast<int>(s.fpr[fra] & 63);
-  const Decimal b = get<kQuad>(s, frb);
+  const auto b = get<kQuad>(s, frb);
   u32 result = 1;
   if (b.finite()) {
-    const int have = length<kFormat<kQuad>>(b);
+    const int have = digits(b.coefficient);
     result = wanted == 0 || wanted > have ? 4 : wanted < have ? 8 : 2;
   }
   set_condition(s, crf, result);
@@ -330,24 +347,24 @@ template <bool kQuad>
 
 template <bool kQuad>
 [[gnu::noinline]] Flow quantize(State& s, u32 frt, u32 fra, u32 frb, u32 rmc) {
-  const Decimal a = get<kQuad>(s, fra), b = get<kQuad>(s, frb);
-  Outcome out;
+  const auto a = get<kQuad>(s, fra), b = get<kQuad>(s, frb);
+  Result<kFormat<kQuad>> out;
   if (!propagates(a, b, out)) out = quantized<kFormat<kQuad>>(a, b, rounding_of(s, rmc));
   return complete<kQuad>(s, frt, out);
 }
 
 template <bool kQuad>
 [[gnu::noinline]] Flow quantize_immediate(State& s, u32 frt, int exponent, u32 frb, u32 rmc) {
-  const Decimal b = get<kQuad>(s, frb);
-  Outcome out;
+  const auto b = get<kQuad>(s, frb);
+  Result<kFormat<kQuad>> out;
   if (!propagates(b, out)) out = quantized<kFormat<kQuad>>({.exponent = exponent}, b, rounding_of(s, rmc));
   return complete<kQuad>(s, frt, out);
 }
 
 template <bool kQuad>
 [[gnu::noinline]] Flow reround(State& s, u32 frt, u32 fra, u32 frb, u32 rmc) {
-  const Decimal b = get<kQuad>(s, frb);
-  Outcome out;
+  const auto b = get<kQuad>(s, frb);
+  Result<kFormat<kQuad>> out;
   if (!propagates(b, out)) {
     out = rerounded<kFormat<kQuad>>(b, static_cast<int>(s.fpr[fra] & 63), rounding_of(s, rmc));
   }
@@ -356,8 +373,8 @@ template <bool kQuad>
 
 template <bool kQuad>
 [[gnu::noinline]] Flow to_integral(State& s, bool exact, u32 frt, u32 frb, bool r, u32 rmc) {
-  const Decimal b = get<kQuad>(s, frb);
-  Outcome out;
+  const auto b = get<kQuad>(s, frb);
+  Result<kFormat<kQuad>> out;
   if (!propagates(b, out)) {
     out = integral<kFormat<kQuad>>(b, r ? second_rounding(rmc) : rounding_of(s, rmc));
     if (!exact) out.flags = 0;
@@ -371,18 +388,18 @@ template <bool kQuad>
 }
 
 [[gnu::noinline]] Flow long_to_extended(State& s, u32 frt, u32 frb) {
-  const Decimal b = get<false>(s, frb);
-  Outcome out;
-  if (!propagates(b, out)) out = b.infinite() ? infinity(b.negative) : Outcome{b};
+  const auto b = get<false>(s, frb);
+  const Number<u128> wide{b.negative, b.kind, b.exponent, b.coefficient};
+  Outcome<u128> out;
+  if (!propagates(wide, out)) out = b.infinite() ? infinity<u128>(b.negative) : Outcome<u128>{wide};
   return complete<true>(s, frt, out);
 }
 
 [[gnu::noinline]] Flow long_to_short(State& s, u32 frt, u32 frb) {
-  const Decimal b = get<false>(s, frb);
-  Outcome out{b};
+  const auto b = get<false>(s, frb);
+  Outcome<u64> out{b};
   if (b.finite()) {
-    const Exact<u64> x{b.negative, b.exponent, static_cast<u64>(b.coefficient)};
-    out = round<kShort, u64, kLong>(s.fpscr, x, b.exponent);
+    out = round<kShort, u64, kLong>(s.fpscr, {b.negative, b.exponent, b.coefficient}, b.exponent);
   }
   return complete(s, out.flags, [&] {
     if (out.source_format) {
@@ -395,18 +412,18 @@ template <bool kQuad>
 }
 
 [[gnu::noinline]] Flow extended_to_long(State& s, u32 frt, u32 frb) {
-  const Decimal b = get<true>(s, frb);
-  Outcome out;
-  if (!propagates(b, out)) {
-    const Exact<u128> x{b.negative, b.exponent, b.coefficient};
-    out = b.infinite() ? infinity(b.negative) : round<kLong, u128, kExtended>(s.fpscr, x, b.exponent);
-  }
+  const auto b = get<true>(s, frb);
+  Outcome<u128> out;
+  if (b.infinite())
+    out = infinity<u128>(b.negative);
+  else if (!propagates(b, out))
+    out = round<kLong, u128, kExtended>(s.fpscr, {b.negative, b.exponent, b.coefficient}, b.exponent);
   return complete(s, out.flags, [&] {
     if (out.source_format) {
       put<true>(s, frt, out.value);
       return classify<kExtended>(out.value);
     }
-    put<false>(s, frt, out.value);
+    s.fpr[frt] = encode<kLong>(out.value);
     s.fpr[frt + 1] = 0;
     return classify<kLong>(out.value);
   });
@@ -421,10 +438,9 @@ template <bool kQuad>
 template <bool kQuad>
 [[gnu::noinline]] Flow to_integer(State& s, u32 frt, u32 frb) {
   constexpr u64 kLimit = u64{1} << 63;
-  const Decimal b = get<kQuad>(s, frb);
+  const auto b = get<kQuad>(s, frb);
   u64 magnitude = 0, flags = 0;
-  const bool fits =
-      integer_of<kFormat<kQuad>>(b, current_rounding(s), magnitude, flags) && magnitude < kLimit + b.negative;
+  const bool fits = integer_of(b, current_rounding(s), magnitude, flags) && magnitude < kLimit + b.negative;
   if (!fits) {
     flags = fpscr::VXCVI | (b.signalling() ? fpscr::VXSNAN : 0);
     magnitude = b.negative && !b.nan() ? kLimit : kLimit - 1;
@@ -437,13 +453,13 @@ template <bool kQuad>
 
 template <bool kQuad>
 [[gnu::noinline]] void to_bcd(State& s, u32 frt, u32 frb, u32 sp) {
-  const Decimal b = get<kQuad>(s, frb);
+  const auto b = get<kQuad>(s, frb);
   Bits<kFormat<kQuad>> bcd;
   if constexpr (kQuad) {
-    const u64 high = static_cast<u64>(b.coefficient / kPower<u64>[16] % kPower<u64>[16]);
-    bcd = static_cast<u128>(bcd_of(high)) << 64 | bcd_of(static_cast<u64>(b.coefficient % kPower<u64>[16]));
+    const auto [high, low] = divide(b.coefficient, kPower<u64>[16]);
+    bcd = static_cast<u128>(bcd_of(high % kPower<u64>[16])) << 64 | bcd_of(low);
   } else {
-    bcd = bcd_of(static_cast<u64>(b.coefficient));
+    bcd = bcd_of(b.coefficient);
   }
   if (sp & 2) bcd = bcd << 4 | (b.negative ? 0xD : sp == 2 ? 0xC : 0xF);
   put_bits<kQuad>(s, frt, bcd);
@@ -452,7 +468,7 @@ template <bool kQuad>
 template <bool kQuad>
 [[gnu::noinline]] Flow from_bcd(State& s, u32 frt, u32 frb, bool with_sign) {
   auto bcd = bits<kQuad>(s, frb);
-  Outcome out;
+  Result<kFormat<kQuad>> out;
   bool valid = true;
   if (with_sign) {
     const u32 sign = static_cast<u32>(bcd & 15);
@@ -466,13 +482,13 @@ template <bool kQuad>
   if (valid)
     out.value.coefficient = static_cast<u128>(high) * kPower<u64>[16] + low;
   else
-    out = invalid(fpscr::VXCVI);
+    out = invalid<Word<kFormat<kQuad>>>(fpscr::VXCVI);
   return complete<kQuad>(s, frt, out);
 }
 
 template <bool kQuad>
 [[gnu::noinline]] void extract_exponent(State& s, u32 frt, u32 frb) {
-  const Decimal b = get<kQuad>(s, frb);
+  const auto b = get<kQuad>(s, frb);
   const int result = b.finite() ? b.exponent + kFormat<kQuad>.bias : -static_cast<int>(b.kind);
   s.fpr[frt] = static_cast<u64>(i64{result});
 }
@@ -481,7 +497,7 @@ template <bool kQuad>
 [[gnu::noinline]] void insert_exponent(State& s, u32 frt, u32 fra, u32 frb) {
   constexpr Format kF = kFormat<kQuad>;
   const i64 biased = static_cast<i64>(s.fpr[fra]);
-  Decimal b = get<kQuad>(s, frb);
+  auto b = get<kQuad>(s, frb);
   if (biased >= 0 && biased <= kF.bias + kF.greatest) {
     // The trailing significand of an infinity or NaN becomes the digits.
     b.kind = Kind::kFinite;
@@ -497,10 +513,10 @@ template <bool kQuad>
 [[gnu::noinline]] void shift(State& s, u32 frt, u32 fra, int count) {
   constexpr Format kF = kFormat<kQuad>;
   using W = Word<kF>;
-  Decimal a = get<kQuad>(s, fra);
+  auto a = get<kQuad>(s, fra);
   // Infinities and NaNs have one digit less.
   const int places = kF.digits - !a.finite();
-  W coefficient = static_cast<W>(a.coefficient);
+  W coefficient = a.coefficient;
   if (std::abs(count) >= places)
     coefficient = 0;
   else if (count < 0)
@@ -512,22 +528,25 @@ template <bool kQuad>
   put<kQuad>(s, frt, a);
 }
 
-#define BATON_DFP_INSTANTIATE(quad)                                   \
-  template Flow arithmetic<quad>(State&, Op, u32, u32, u32);          \
-  template Flow compare<quad>(State&, bool, u32, u32, u32);           \
-  template void test_class<quad>(State&, u32, u32, u32);              \
-  template void test_group<quad>(State&, u32, u32, u32);              \
-  template void test_exponent<quad>(State&, u32, u32, u32);           \
-  template void test_significance<quad>(State&, u32, u32, u32);       \
-  template Flow quantize<quad>(State&, u32, u32, u32, u32);           \
-  template Flow quantize_immediate<quad>(State&, u32, int, u32, u32); \
-  template Flow reround<quad>(State&, u32, u32, u32, u32);            \
-  template Flow to_integral<quad>(State&, bool, u32, u32, bool, u32); \
-  template Flow to_integer<quad>(State&, u32, u32);                   \
-  template void to_bcd<quad>(State&, u32, u32, u32);                  \
-  template Flow from_bcd<quad>(State&, u32, u32, bool);               \
-  template void extract_exponent<quad>(State&, u32, u32);             \
-  template void insert_exponent<quad>(State&, u32, u32, u32);         \
+#define BATON_DFP_INSTANTIATE(quad)                                     \
+  template Flow arithmetic<quad, Op::kAdd>(State&, u32, u32, u32);      \
+  template Flow arithmetic<quad, Op::kSubtract>(State&, u32, u32, u32); \
+  template Flow arithmetic<quad, Op::kMultiply>(State&, u32, u32, u32); \
+  template Flow arithmetic<quad, Op::kDivide>(State&, u32, u32, u32);   \
+  template Flow compare<quad>(State&, bool, u32, u32, u32);             \
+  template void test_class<quad>(State&, u32, u32, u32);                \
+  template void test_group<quad>(State&, u32, u32, u32);                \
+  template void test_exponent<quad>(State&, u32, u32, u32);             \
+  template void test_significance<quad>(State&, u32, u32, u32);         \
+  template Flow quantize<quad>(State&, u32, u32, u32, u32);             \
+  template Flow quantize_immediate<quad>(State&, u32, int, u32, u32);   \
+  template Flow reround<quad>(State&, u32, u32, u32, u32);              \
+  template Flow to_integral<quad>(State&, bool, u32, u32, bool, u32);   \
+  template Flow to_integer<quad>(State&, u32, u32);                     \
+  template void to_bcd<quad>(State&, u32, u32, u32);                    \
+  template Flow from_bcd<quad>(State&, u32, u32, bool);                 \
+  template void extract_exponent<quad>(State&, u32, u32);               \
+  template void insert_exponent<quad>(State&, u32, u32, u32);           \
   template void shift<quad>(State&, u32, u32, int);
 BATON_DFP_INSTANTIATE(false)
 BATON_DFP_INSTANTIATE(true)

@@ -11,8 +11,8 @@ namespace baton::cpu::dfp {
 
 enum class Op : u32 { kAdd, kSubtract, kMultiply, kDivide };
 
-template <bool kQuad>
-Flow arithmetic(State& s, Op op, u32 frt, u32 fra, u32 frb);
+template <bool kQuad, Op kOp>
+Flow arithmetic(State& s, u32 frt, u32 fra, u32 frb);
 template <bool kQuad>
 Flow compare(State& s, bool ordered, u32 crf, u32 fra, u32 frb);
 

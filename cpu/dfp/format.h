@@ -5,7 +5,7 @@
 #include <array>
 #include <type_traits>
 
-#include "cpu/bits.h"
+#include "cpu/dfp/integer.h"
 
 namespace baton::cpu::dfp {
 
@@ -30,21 +30,6 @@ inline constexpr Format kExtended{34, 6176, 6111, 12, 11, 9216, 3072};
 
 enum class Kind : u8 { kFinite, kInfinity, kQuietNan, kSignallingNan };
 
-/// (-1)^negative * coefficient * 10^exponent. Of an infinity or a NaN the coefficient is the trailing
-/// significand, and the exponent means nothing.
-struct Decimal {
-  bool negative = false;
-  Kind kind = Kind::kFinite;
-  int exponent = 0;
-  u128 coefficient = 0;
-
-  bool finite() const { return kind == Kind::kFinite; }
-  bool infinite() const { return kind == Kind::kInfinity; }
-  bool nan() const { return kind >= Kind::kQuietNan; }
-  bool signalling() const { return kind == Kind::kSignallingNan; }
-  bool zero() const { return finite() && coefficient == 0; }
-};
-
 /// Integers that hold an encoding, and a coefficient with room to spare.
 template <Format kFormat>
 using Bits =
@@ -52,14 +37,23 @@ using Bits =
 template <Format kFormat>
 using Word = std::conditional_t<(kFormat.digits <= 16), u64, u128>;
 
-/// Powers of ten: all that the integer can hold.
-template <class T>
-inline constexpr auto kPower = [] {
-  std::array<T, sizeof(T) == 8 ? 20 : 39> powers{};
-  powers[0] = 1;
-  for (unsigned i = 1; i < powers.size(); i++) powers[i] = powers[i - 1] * 10;
-  return powers;
-}();
+/// (-1)^negative * coefficient * 10^exponent. Of an infinity or a NaN the coefficient is the trailing
+/// significand, and the exponent means nothing.
+template <class W>
+struct Number {
+  bool negative = false;
+  Kind kind = Kind::kFinite;
+  int exponent = 0;
+  W coefficient = 0;
+
+  bool finite() const { return kind == Kind::kFinite; }
+  bool infinite() const { return kind == Kind::kInfinity; }
+  bool nan() const { return kind >= Kind::kQuietNan; }
+  bool signalling() const { return kind == Kind::kSignallingNan; }
+  bool zero() const { return finite() && coefficient == 0; }
+};
+template <Format kFormat>
+using NumberOf = Number<Word<kFormat>>;
 
 namespace detail {
 
@@ -107,77 +101,87 @@ inline constexpr auto kDeclet = [] {
   return declets;
 }();
 
-/// Declets `count` - 1 .. 0 of `bits` as a number; at most six.
-constexpr u64 from_declets(u64 bits, int count) {
-  u64 value = 0;
-  for (int i = count; i-- > 0;) value = value * 1000 + kDecletValue[bits >> (10 * i) & 1023];
-  return value;
+/// Two, five or six declets as a number and back.
+template <int kCount>
+constexpr u64 from_declets(u64 bits) {
+  const auto at = [&](int i) { return u64{kDecletValue[bits >> (10 * i) & 1023]}; };
+  const u64 low = at(1) * 1000 + at(0);
+  if constexpr (kCount == 2) return low;
+  const u64 middle = at(3) * 1000 + at(2);
+  const u64 high = kCount == 5 ? at(4) : at(5) * 1000 + at(4);
+  return (high * 1000000 + middle) * 1000000 + low;
 }
-constexpr u64 to_declets(u64 value, int count) {
-  u64 bits = 0;
-  for (int i = 0; i < count; i++, value /= 1000) bits |= u64{kDeclet[value % 1000]} << (10 * i);
-  return bits;
+template <int kCount>
+constexpr u64 to_declets(u64 value) {
+  const auto six = [](u32 digits) {
+    return static_cast<u64>(kDeclet[digits / 1000]) << 10 | kDeclet[digits % 1000];
+  };
+  if constexpr (kCount == 2) return six(static_cast<u32>(value));
+  // 32-bit divisions as soon as they do.
+  const u32 high = static_cast<u32>(value / 1000000000), low = static_cast<u32>(value % 1000000000);
+  const u64 last = u64{kDeclet[low / 1000000]} << 20 | six(low % 1000000);
+  if constexpr (kCount == 5) return six(high) << 30 | last;
+  return (u64{kDeclet[high / 1000000]} << 20 | six(high % 1000000)) << 30 | last;
 }
 
 template <Format kFormat>
-constexpr Decimal decode(Bits<kFormat> bits) {
+[[gnu::always_inline]] inline NumberOf<kFormat> decode(Bits<kFormat> bits) {
   constexpr int kTrailing = 10 * kFormat.declets, kContinuation = kFormat.continuation;
+  using W = Word<kFormat>;
   const u32 combination = static_cast<u32>(bits >> kTrailing) & ((u32{1} << (5 + kContinuation)) - 1);
   const u32 lead = combination >> kContinuation;
-  Decimal d;
-  d.negative = bits >> (kFormat.width() - 1) & 1;
+  NumberOf<kFormat> n;
+  n.negative = bits >> (kFormat.width() - 1) & 1;
   if constexpr (kFormat.declets <= 6) {
-    d.coefficient = from_declets(bits, kFormat.declets);
+    n.coefficient = from_declets<kFormat.declets>(bits);
   } else {
-    d.coefficient =
-        static_cast<u128>(from_declets(static_cast<u64>(bits >> 60), kFormat.declets - 6)) * kPower<u64>[18] +
-        from_declets(static_cast<u64>(bits), 6);
+    n.coefficient = static_cast<W>(from_declets<5>(static_cast<u64>(bits >> 60))) * kPower<u64>[18] +
+                    from_declets<6>(static_cast<u64>(bits));
   }
-  if (lead >= 30) {
+  if (lead >= 30) [[unlikely]] {
     const bool signalling = combination >> (kContinuation - 1) & 1;
-    d.kind = lead == 30 ? Kind::kInfinity : signalling ? Kind::kSignallingNan : Kind::kQuietNan;
-    return d;
+    n.kind = lead == 30 ? Kind::kInfinity : signalling ? Kind::kSignallingNan : Kind::kQuietNan;
+    return n;
   }
   const bool large = lead >= 24;
   const u32 digit = large ? 8 | (lead & 1) : lead & 7;
   const u32 top = large ? lead >> 1 & 3 : lead >> 3;
-  d.exponent =
+  n.exponent =
       static_cast<int>(top << kContinuation | (combination & ((u32{1} << kContinuation) - 1))) - kFormat.bias;
-  d.coefficient += static_cast<u128>(kPower<Word<kFormat>>[3 * kFormat.declets]) * digit;
-  return d;
+  n.coefficient += kPower<W>[3 * kFormat.declets] * digit;
+  return n;
 }
 
 /// Canonical. Of an infinity or NaN too long digits lose their first ones.
-template <Format kFormat>
-constexpr Bits<kFormat> encode(const Decimal& d) {
+template <Format kFormat, class W>
+[[gnu::always_inline]] inline Bits<kFormat> encode(const Number<W>& n) {
   using B = Bits<kFormat>;
   constexpr int kTrailing = 10 * kFormat.declets, kContinuation = kFormat.continuation;
   u32 digit;
   B bits;
   if constexpr (kFormat.declets <= 6) {
     constexpr u64 kUnit = kPower<u64>[3 * kFormat.declets];
-    const u64 coefficient =
-        d.finite() ? static_cast<u64>(d.coefficient) : static_cast<u64>(d.coefficient % kUnit);
+    const u64 coefficient = static_cast<u64>(n.finite() ? n.coefficient : n.coefficient % kUnit);
+    const u64 rest = coefficient % kUnit;
     digit = static_cast<u32>(coefficient / kUnit);
-    bits = static_cast<B>(to_declets(coefficient % kUnit, kFormat.declets));
+    bits = static_cast<B>(to_declets<kFormat.declets>(rest));
   } else {
     constexpr u64 kUnit = kPower<u64>[3 * (kFormat.declets - 6)];
-    const u64 high = static_cast<u64>(d.coefficient / kPower<u64>[18]),
-              low = static_cast<u64>(d.coefficient % kPower<u64>[18]);
+    const auto [high, low] = divide(static_cast<u128>(n.coefficient), kPower<u64>[18]);
     digit = static_cast<u32>(high / kUnit);
-    bits = static_cast<B>(to_declets(high % kUnit, kFormat.declets - 6)) << 60 | to_declets(low, 6);
+    bits = static_cast<B>(to_declets<kFormat.declets - 6>(high % kUnit)) << 60 | to_declets<6>(low);
   }
   u32 combination;
-  if (d.finite()) {
-    const u32 biased = static_cast<u32>(d.exponent + kFormat.bias);
+  if (n.finite()) [[likely]] {
+    const u32 biased = static_cast<u32>(n.exponent + kFormat.bias);
     const u32 top = biased >> kContinuation, rest = biased & ((u32{1} << kContinuation) - 1);
     const u32 lead = digit >= 8 ? 24 | top << 1 | (digit & 1) : top << 3 | digit;
     combination = lead << kContinuation | rest;
   } else {
-    combination = (d.infinite() ? 30u : 31u) << kContinuation | u32{d.signalling()} << (kContinuation - 1);
+    combination = (n.infinite() ? 30u : 31u) << kContinuation | u32{n.signalling()} << (kContinuation - 1);
   }
   return bits | static_cast<B>(combination) << kTrailing |
-         static_cast<B>(d.negative) << (kFormat.width() - 1);
+         static_cast<B>(n.negative) << (kFormat.width() - 1);
 }
 
 }  // namespace baton::cpu::dfp

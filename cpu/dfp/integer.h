@@ -2,11 +2,21 @@
 // Integers of 64, 128 and 256 bits as decimal arithmetic needs them.
 #pragma once
 
+#include <array>
 #include <bit>
 
-#include "cpu/dfp/format.h"
+#include "cpu/bits.h"
 
 namespace baton::cpu::dfp {
+
+/// Powers of ten: all that the integer can hold.
+template <class T>
+inline constexpr auto kPower = [] {
+  std::array<T, sizeof(T) == 8 ? 20 : 39> powers{};
+  powers[0] = 1;
+  for (unsigned i = 1; i < powers.size(); i++) powers[i] = powers[i - 1] * 10;
+  return powers;
+}();
 
 struct U256 {
   u128 high, low;
@@ -78,6 +88,14 @@ inline Divided<u128> divide(U256 dividend, u128 divisor) {
   const u64 high = step(static_cast<u64>(low >> 64));
   const u64 last = step(static_cast<u64>(low));
   return {static_cast<u128>(high) << 64 | last, rest >> shift};
+}
+
+inline Divided<u64> divided(u64 dividend, u64 divisor) { return {dividend / divisor, dividend % divisor}; }
+inline Divided<u128> divided(u128 dividend, u128 divisor) {
+  if (divisor >> 64) return divide(U256{0, dividend}, divisor);
+  const u64 by = static_cast<u64>(divisor), top = static_cast<u64>(dividend >> 64), high = top / by;
+  const auto [low, remainder] = divide(static_cast<u128>(top % by) << 64 | static_cast<u64>(dividend), by);
+  return {static_cast<u128>(high) << 64 | low, remainder};
 }
 
 }  // namespace baton::cpu::dfp

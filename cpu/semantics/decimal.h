@@ -39,8 +39,9 @@ template <class O>
   template <bool kQuad, bool Rc, class O> \
   [[gnu::always_inline]] inline
 
-BATON_DFP_GROUP Flow arithmetic(State& s, O o, dfp::Op op) {
-  return perform<Rc>(s, [&] { return dfp::arithmetic<kQuad>(s, op, o.a(), o.b(), o.c()); });
+template <dfp::Op kOp, bool kQuad, bool Rc, class O>
+[[gnu::always_inline]] inline Flow arithmetic(State& s, O o) {
+  return perform<Rc>(s, [&] { return dfp::arithmetic<kQuad, kOp>(s, o.a(), o.b(), o.c()); });
 }
 BATON_DFP_GROUP Flow compare(State& s, O o, bool ordered) {
   return perform<Rc>(s, [&] { return dfp::compare<kQuad>(s, ordered, o.a() >> 2, o.b(), o.c()); });
@@ -101,14 +102,14 @@ BATON_DFP_GROUP Flow shift(State& s, O o, int direction) {
   [[gnu::always_inline]] inline
 
 // Arithmetic
-BATON_DFP_RC Flow dadd(State& s, O o) { return decimal::arithmetic<false, Rc>(s, o, dfp::Op::kAdd); }
-BATON_DFP_RC Flow daddq(State& s, O o) { return decimal::arithmetic<true, Rc>(s, o, dfp::Op::kAdd); }
-BATON_DFP_RC Flow dsub(State& s, O o) { return decimal::arithmetic<false, Rc>(s, o, dfp::Op::kSubtract); }
-BATON_DFP_RC Flow dsubq(State& s, O o) { return decimal::arithmetic<true, Rc>(s, o, dfp::Op::kSubtract); }
-BATON_DFP_RC Flow dmul(State& s, O o) { return decimal::arithmetic<false, Rc>(s, o, dfp::Op::kMultiply); }
-BATON_DFP_RC Flow dmulq(State& s, O o) { return decimal::arithmetic<true, Rc>(s, o, dfp::Op::kMultiply); }
-BATON_DFP_RC Flow ddiv(State& s, O o) { return decimal::arithmetic<false, Rc>(s, o, dfp::Op::kDivide); }
-BATON_DFP_RC Flow ddivq(State& s, O o) { return decimal::arithmetic<true, Rc>(s, o, dfp::Op::kDivide); }
+BATON_DFP_RC Flow dadd(State& s, O o) { return decimal::arithmetic<dfp::Op::kAdd, false, Rc>(s, o); }
+BATON_DFP_RC Flow daddq(State& s, O o) { return decimal::arithmetic<dfp::Op::kAdd, true, Rc>(s, o); }
+BATON_DFP_RC Flow dsub(State& s, O o) { return decimal::arithmetic<dfp::Op::kSubtract, false, Rc>(s, o); }
+BATON_DFP_RC Flow dsubq(State& s, O o) { return decimal::arithmetic<dfp::Op::kSubtract, true, Rc>(s, o); }
+BATON_DFP_RC Flow dmul(State& s, O o) { return decimal::arithmetic<dfp::Op::kMultiply, false, Rc>(s, o); }
+BATON_DFP_RC Flow dmulq(State& s, O o) { return decimal::arithmetic<dfp::Op::kMultiply, true, Rc>(s, o); }
+BATON_DFP_RC Flow ddiv(State& s, O o) { return decimal::arithmetic<dfp::Op::kDivide, false, Rc>(s, o); }
+BATON_DFP_RC Flow ddivq(State& s, O o) { return decimal::arithmetic<dfp::Op::kDivide, true, Rc>(s, o); }
 
 // Comparisons and tests
 BATON_SEMANTICS Flow dcmpu(State& s, O o) { return decimal::compare<false, false>(s, o, false); }

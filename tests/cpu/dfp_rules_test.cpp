@@ -74,12 +74,16 @@ TEST(DecimalRules, TablesOfDeclets) {
 
 TEST(DecimalRules, Encodings) {
   using namespace cpu::dfp;
-  EXPECT_EQ(encode<kLong>({.coefficient = 1}), 0x2238000000000001);
-  EXPECT_EQ(encode<kLong>({.negative = true, .coefficient = 9999999999999999}), 0xEE38FF3FCFF3FCFF);
-  EXPECT_EQ(encode<kLong>({.exponent = 369, .coefficient = 9999999999999999}), 0x77FCFF3FCFF3FCFF);
-  EXPECT_EQ(encode<kLong>({.kind = Kind::kSignallingNan, .coefficient = 1}), 0x7E00000000000001);
-  EXPECT_EQ(encode<kShort>({.coefficient = 1}), 0x22500001u);
-  EXPECT_EQ(encode<kExtended>({.coefficient = 1}), static_cast<u128>(0x2208000000000000) << 64 | 1);
+  EXPECT_EQ(encode<kLong>(NumberOf<kLong>{.coefficient = 1}), 0x2238000000000001);
+  EXPECT_EQ(encode<kLong>(NumberOf<kLong>{.negative = true, .coefficient = 9999999999999999}),
+            0xEE38FF3FCFF3FCFF);
+  EXPECT_EQ(encode<kLong>(NumberOf<kLong>{.exponent = 369, .coefficient = 9999999999999999}),
+            0x77FCFF3FCFF3FCFF);
+  EXPECT_EQ(encode<kLong>(NumberOf<kLong>{.kind = Kind::kSignallingNan, .coefficient = 1}),
+            0x7E00000000000001);
+  EXPECT_EQ(encode<kShort>(NumberOf<kShort>{.coefficient = 1}), 0x22500001u);
+  EXPECT_EQ(encode<kExtended>(NumberOf<kExtended>{.coefficient = 1}),
+            static_cast<u128>(0x2208000000000000) << 64 | 1);
   // Any bits of a number, an infinity or a NaN that mean nothing are gone afterwards.
   EXPECT_EQ(encode<kLong>(decode<kLong>(0x7BFC000000000000)), 0x7800000000000000);
   EXPECT_EQ(encode<kLong>(decode<kLong>(0xFDFC000000000000)), 0xFC00000000000000);
