@@ -367,6 +367,62 @@ TEST_F(PageTableCalls, DISABLED_NoChangeIsLost) {
   EXPECT_EQ(report(1).vector, Vector::kSystemReset);
 }
 
+// ---- calls that reach into the processor
+
+TEST_F(PageTableCalls, WatchedAddress) {
+  constexpr u64 kSetDabr = 0x28, kSetXdabr = 0x134;
+  ASSERT_EQ(enter(0, group(segment, kEa), entry(segment, kEa, kA)).r3(), h::Success);
+  const auto hit = [&](u64 ea) {
+    const Report r = load_at(ea);
+    if (r.vector == Vector::kSystemCall) return false;
+    EXPECT_EQ(r.vector, Vector::kDataStorage);
+    EXPECT_EQ(r.dsisr, 0x00400000u);
+    EXPECT_EQ(r.dar, ea);
+    return true;
+  };
+  // The page is in use already.
+  EXPECT_FALSE(hit(kEa + 0x100));
+  EXPECT_EQ(hcall(0, kSetDabr, {(kEa + 0x100) | 4 | 1}).r3(), h::Success);
+  EXPECT_TRUE(hit(kEa + 0x100));
+  EXPECT_FALSE(hit(kEa + 0x108));
+  EXPECT_EQ(store_at(kEa + 0x100, 1).vector, Vector::kSystemCall);
+  EXPECT_EQ(hcall(0, kSetXdabr, {(kEa + 0x108) | 4 | 3, 2}).r3(), h::Success);
+  EXPECT_FALSE(hit(kEa + 0x100));
+  EXPECT_TRUE(hit(kEa + 0x108));
+  EXPECT_EQ(store_at(kEa + 0x108, 1).dsisr, 0x02400000u);
+  // For problem state only, and none at all.
+  EXPECT_EQ(hcall(0, kSetXdabr, {(kEa + 0x108) | 4 | 3, 1}).r3(), h::Success);
+  EXPECT_FALSE(hit(kEa + 0x108));
+  EXPECT_EQ(hcall(0, kSetDabr, {0}).r3(), h::Success);
+  EXPECT_FALSE(hit(kEa + 0x108));
+  for (u64 bad : {0, 4, 8, 16, 19}) EXPECT_EQ(hcall(0, kSetXdabr, {kEa | 7, bad}).r3(), h::Parameter) << bad;
+}
+
+TEST_F(PageTableCalls, CallsThatWriteCode) {
+  constexpr u64 kPageInit = 0x2C, kCacheStore = 0x48, kCopy = 0x4000, kZero = 0x8000;
+  const auto code = [&](u64 ra, u32 value) {
+    memory().store<u32>(ra, 0x38A00000 | value);  // li 5,value
+    memory().store<u32>(ra + 4, 0x44000002);      // sc
+  };
+  for (u32 i = 1; i < 10; i++) {
+    code(kA, i);
+    order(0, kA, kReal);
+    EXPECT_EQ(report(0).r(5), i);
+    code(kB, i + 1000);
+    EXPECT_EQ(hcall(0, kPageInit, {kCopy, kA, kB}).r3(), h::Success);
+    order(0, kA, kReal);
+    EXPECT_EQ(report(0).r(5), i + 1000);
+    EXPECT_EQ(hcall(0, kCacheStore, {4, kA, 0x38A00000 | (i + 2000)}).r3(), h::Success);
+    order(0, kA, kReal);
+    EXPECT_EQ(report(0).r(5), i + 2000);
+    EXPECT_EQ(hcall(0, kPageInit, {kZero, kA, 0}).r3(), h::Success);
+    order(0, kA, kReal);
+    const Report r = report(0);
+    EXPECT_EQ(r.vector, Vector::kProgram);
+    EXPECT_EQ(r.srr0, kA);
+  }
+}
+
 // ---- sc 1 from problem state
 
 TEST_F(PageTableCalls, ProblemStateMayNotCall) {
