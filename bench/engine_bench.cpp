@@ -15,7 +15,9 @@ namespace {
 constexpr u32 d_form(u32 opcode, u32 t, u32 a, i32 imm) {
   return opcode << 26 | t << 21 | a << 16 | static_cast<u16>(imm);
 }
-constexpr u32 x_form(u32 xo, u32 t, u32 a, u32 b) { return 31u << 26 | t << 21 | a << 16 | b << 11 | xo << 1; }
+constexpr u32 x_form(u32 xo, u32 t, u32 a, u32 b) {
+  return 31u << 26 | t << 21 | a << 16 | b << 11 | xo << 1;
+}
 constexpr u32 addi(u32 t, u32 a, i32 imm) { return d_form(14, t, a, imm); }
 constexpr u32 add(u32 t, u32 a, u32 b) { return x_form(266, t, a, b); }
 constexpr u32 xor_(u32 a, u32 s, u32 b) { return x_form(316, s, a, b); }
@@ -73,7 +75,8 @@ void run_loop(benchmark::State& state, std::initializer_list<u32> code) {
 }
 
 void integer(benchmark::State& state) {
-  run_loop(state, {add(3, 3, 5), xor_(6, 3, 5), rlwinm(7, 6, 5, 0, 26), addi(8, 7, 12), mulld(5, 8, 3), bdnz(-20)});
+  run_loop(state,
+           {add(3, 3, 5), xor_(6, 3, 5), rlwinm(7, 6, 5, 0, 26), addi(8, 7, 12), mulld(5, 8, 3), bdnz(-20)});
 }
 BENCHMARK(integer)->Unit(benchmark::kMillisecond);
 

@@ -58,9 +58,9 @@ struct CrqEntry {
   u64 high = 0, low = 0;
 };
 
-/// The server end of a CRQ connection, implemented by the VIOS. Calls come from vCPU threads (hcalls) and must
-/// not block: queue the work. They are made one at a time for registration and removal, never after connect() has
-/// replaced the server, and without the lock that deliver() takes.
+/// The server end of a CRQ connection, implemented by the VIOS. Calls come from vCPU threads (hcalls) and
+/// must not block: queue the work. They are made one at a time for registration and removal, never after
+/// connect() has replaced the server, and without the lock that deliver() takes.
 class CrqServer {
  public:
   virtual ~CrqServer() = default;
@@ -140,7 +140,8 @@ class LogicalLan : public VirtualAdapter {
   i64 h_change_mac(u64 mac);
   i64 h_illan_attributes(u64 reset_mask, u64 set_mask, u64& out);
 
-  /// A frame from the switch (already accepted for this port's VLANs). False: dropped (filter, no buffer, closed).
+  /// A frame from the switch (already accepted for this port's VLANs). False: dropped (filter, no buffer,
+  /// closed).
   bool receive(std::span<const u8> frame);
   /// While paused (suspension) frames are dropped and the queues do not change.
   void pause(bool paused);
@@ -150,12 +151,12 @@ class LogicalLan : public VirtualAdapter {
     u64 buffer_list = 0, rx_queue = 0, filter_list = 0, rx_offset = 0;
     bool rx_toggle = true;
     std::array<u8, 6> mac{};
-    std::vector<u64> buffers;  ///< Descriptors posted and not used.
+    std::vector<u64> buffers;    ///< Descriptors posted and not used.
     bool all_multicast = false;  ///< R: multicast frames are received at all.
     bool filtering = true;       ///< F: of those, only the ones in `multicast`.
     std::vector<u64> multicast;
     u64 dropped = 0;
-    u64 attributes = 0;        ///< ILLAN attributes that the guest has set.
+    u64 attributes = 0;  ///< ILLAN attributes that the guest has set.
     std::vector<u64> tces;
   };
   Snapshot save() const;
@@ -192,8 +193,8 @@ class Vterm : public VirtualAdapter {
   i64 h_put_term_char(u64 length, u64 data_high, u64 data_low);
   i64 h_get_term_char(u64& length, u64& data_high, u64& data_low);
 
-  /// At most one; nullptr detaches. On return the old sink is not called any more. Returns the history up to the
-  /// first byte that the new sink will see.
+  /// At most one; nullptr detaches. On return the old sink is not called any more. Returns the history up to
+  /// the first byte that the new sink will see.
   std::string set_sink(TerminalSink* sink);
   void input(std::span<const u8> data);  ///< Queued (up to 64 KB) for the guest; signals.
   std::string history() const;
@@ -206,8 +207,8 @@ class Vterm : public VirtualAdapter {
   void restore(const Snapshot& snapshot);
 
  private:
-  /// Order: sink_lock_ (held around calls to the sink, so that output keeps its order), then lock_. Recursive: a
-  /// sink may detach itself.
+  /// Order: sink_lock_ (held around calls to the sink, so that output keeps its order), then lock_.
+  /// Recursive: a sink may detach itself.
   mutable std::recursive_mutex sink_lock_;
   mutable std::mutex lock_;
   TerminalSink* sink_ = nullptr;

@@ -94,6 +94,7 @@ void Partition::resume_adapters() {
 void Partition::start_restored() {
   std::lock_guard life(p_->life);
   p_->used = true;
+  p_->attached = true;  // The shell was; power-off gives its disks back.
   p_->state = PartitionState::kRunning;
   domain_.real_mode_limit = memory().size();
   domain_.forget_all_translations();

@@ -27,7 +27,15 @@ class DeviceTree;
 /// `lssyscfg -r lpar -F state` (LPM 2.2).
 enum class PartitionState { kNotActivated, kStarting, kOpenFirmware, kRunning, kShuttingDown, kError };
 /// VASI migration states (LPM 1.6), values as H_VASI_STATE returns them.
-enum class VasiState : u32 { kInvalid = 0, kEnabled, kAborted, kSuspending, kSuspended, kResumed, kCompleted };
+enum class VasiState : u32 {
+  kInvalid = 0,
+  kEnabled,
+  kAborted,
+  kSuspending,
+  kSuspended,
+  kResumed,
+  kCompleted
+};
 
 const char* to_string(PartitionState state);
 const char* to_string(VasiState state);
@@ -81,14 +89,14 @@ class Partition {
   /// Asynchronous power_on after power_off, as RTAS system-reboot does.
   void reboot();
   PartitionState state() const;
-  void set_error(std::string why);      ///< State Error, reference code and message on the console.
-  std::string reference_code() const;   ///< Operator panel, newest.
+  void set_error(std::string why);     ///< State Error, reference code and message on the console.
+  std::string reference_code() const;  ///< Operator panel, newest.
   std::vector<std::pair<u64, std::string>> reference_codes() const;  ///< (unix seconds, code), newest first.
   void progress(const std::string& code);  ///< Operator panel; "Linux ppc64" when the kernel runs.
   void panel_character(char c);            ///< RTAS display-character.
   /// Open Firmware -> Running: the operating system negotiated its options (CAS) or registered an area.
   void note_running();
-  u64 instructions() const;             ///< Sum over processors.
+  u64 instructions() const;  ///< Sum over processors.
 
   // -- parts
   cpu::Domain& domain() { return domain_; }
@@ -101,16 +109,16 @@ class Partition {
   VirtualAdapter* adapter(u32 unit);        ///< nullptr: none at that unit address.
   TceTable* tce(u32 liobn);                 ///< nullptr: no such LIOBN.
   const std::map<u32, std::unique_ptr<VirtualAdapter>>& adapters() const { return adapters_; }  ///< By slot.
-  Vterm& console();                         ///< Slot 0.
-  Vterm& agent_channel();                   ///< Slot 1.
+  Vterm& console();                                                                             ///< Slot 0.
+  Vterm& agent_channel();                                                                       ///< Slot 1.
   std::vector<u8>& nvram() { return nvram_; }
   std::mutex& nvram_lock() { return nvram_lock_; }
   std::mutex& hpt_lock() { return hpt_lock_; }  ///< Held by the page-table hcalls.
   /// The tree as built at power-on; migration rebuilds it and update-nodes reports the difference.
   DeviceTree& device_tree() { return *device_tree_; }
   std::mutex& tree_lock() { return tree_lock_; }  ///< Held while it is used, once the partition runs.
-  PlatformState platform() const;                                            ///< A copy.
-  void change_platform(const std::function<void(PlatformState&)>& change);   ///< Under its lock.
+  PlatformState platform() const;                 ///< A copy.
+  void change_platform(const std::function<void(PlatformState&)>& change);  ///< Under its lock.
   /// Device tree as the guest knows it, and PlatformState: one opaque blob of the migration stream.
   std::vector<u8> save_platform() const;
   void restore_platform(std::span<const u8> blob);  ///< Throws std::runtime_error if it is damaged.

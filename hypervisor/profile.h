@@ -25,22 +25,22 @@ struct VirtualEthernetSlot {
 
 /// One disk that the VIOS maps to the partition (a virtual target device).
 struct DiskMapping {
-  u32 slot = 2;          ///< Client virtual SCSI slot.
-  std::string vtd;       ///< "vtscsi0"; empty: chosen.
-  std::string backing;   ///< hdisk name in the VIOS.
-  u32 target = 0;        ///< LUN 0x81tt000000000000.
+  u32 slot = 2;         ///< Client virtual SCSI slot.
+  std::string vtd;      ///< "vtscsi0"; empty: chosen.
+  std::string backing;  ///< hdisk name in the VIOS.
+  u32 target = 0;       ///< LUN 0x81tt000000000000.
 };
 
 /// Partition profile. Travels with the partition in a migration.
 struct Profile {
-  std::string name;          ///< Partition name, unique in a system.
-  u32 id = 0;                ///< Partition number, 2..; 1 is the VIOS.
+  std::string name;  ///< Partition name, unique in a system.
+  u32 id = 0;        ///< Partition number, 2..; 1 is the VIOS.
   std::string profile_name = "default";
-  u64 memory = 512ull << 20; ///< Bytes, multiple of the LMB size (16 MB).
-  u32 processors = 1;        ///< Virtual processors (one thread each), 1..64.
+  u64 memory = 512ull << 20;                ///< Bytes, multiple of the LMB size (16 MB).
+  u32 processors = 1;                       ///< Virtual processors (one thread each), 1..64.
   std::string proc_compat_mode = "POWER6";  ///< "POWER6" (architected) or "POWER6_enhanced" (raw).
-  std::string firmware;      ///< Path of an image; empty: Baton's own.
-  std::string kernel;        ///< Path; empty: firmware stops at its prompt.
+  std::string firmware;                     ///< Path of an image; empty: Baton's own.
+  std::string kernel;                       ///< Path; empty: firmware stops at its prompt.
   std::string initrd;
   std::string bootargs;
   std::vector<VirtualScsiSlot> scsi;

@@ -18,8 +18,9 @@ namespace baton::hypervisor {
 class IoServer {
  public:
   virtual ~IoServer() = default;
-  /// Wires every adapter of the partition to its server end and opens its disks for writing (the reservation).
-  /// Called at activation. Throws std::runtime_error with a sentence for the user (disk in use, missing...).
+  /// Wires every adapter of the partition to its server end and opens its disks for writing (the
+  /// reservation). Called at activation. Throws std::runtime_error with a sentence for the user (disk in use,
+  /// missing...).
   virtual void attach(Partition& partition) = 0;
   /// Undoes attach: outstanding I/O is finished first, reservations are given up. Idempotent.
   virtual void detach(Partition& partition) = 0;

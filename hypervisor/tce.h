@@ -20,7 +20,7 @@ class TceTable {
   u64 window_bytes() const { return entries_.size() << 12; }
 
   bool valid(u64 ioba) const { return ioba < window_bytes(); }
-  bool put(u64 ioba, u64 tce);            ///< False: outside the window, or not the partition's memory.
+  bool put(u64 ioba, u64 tce);  ///< False: outside the window, or not the partition's memory.
   bool get(u64 ioba, u64& tce) const;
   void clear();
 
@@ -40,7 +40,8 @@ class TceTable {
 
   u32 liobn_;
   cpu::Memory& memory_;
-  /// Read and written as atomics: a transfer must never wait for a guest that maps pages on another processor.
+  /// Read and written as atomics: a transfer must never wait for a guest that maps pages on another
+  /// processor.
   mutable std::vector<u64> entries_;
 };
 

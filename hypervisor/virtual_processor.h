@@ -28,8 +28,8 @@ class VirtualProcessor final : public cpu::DecrementerAlarm, public AlarmClock::
 
   /// RTAS start-cpu, boot: state stopped -> running at `address` with r3. False: not stopped.
   bool start(u64 address, u64 r3, bool sf);
-  /// Starts the host thread on the present state (after a restore). kSuspended is the caller of ibm,suspend-me,
-  /// which goes on; kStopped starts nothing.
+  /// Starts the host thread on the present state (after a restore). kSuspended is the caller of
+  /// ibm,suspend-me, which goes on; kStopped starts nothing.
   void start_restored(Dispatch as);
   /// After a restore: what dispatch() said when the state was saved; Partition::start_restored() acts on it.
   void restore_dispatch(Dispatch as) { dispatch_ = as; }
@@ -42,10 +42,10 @@ class VirtualProcessor final : public cpu::DecrementerAlarm, public AlarmClock::
   void cede();                  ///< H_CEDE
   i64 join();                   ///< H_JOIN
   void confer_until_prodded();  ///< H_CONFER to itself
-  void halt();                  ///< The host thread ends instead of returning to the guest (stop-self, power-off).
+  void halt();  ///< The host thread ends instead of returning to the guest (stop-self, power-off).
   bool halted() const { return halted_; }
-  void enter_suspension();      ///< ibm,suspend-me: not dispatched...
-  void leave_suspension();      ///< ...and dispatched again.
+  void enter_suspension();  ///< ibm,suspend-me: not dispatched...
+  void leave_suspension();  ///< ...and dispatched again.
 
   /// True if it cannot run guest code until somebody starts or prods it.
   bool at_rest();

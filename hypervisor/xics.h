@@ -31,11 +31,11 @@ class Xics {
   bool has_source(u32 irq) const;
 
   // hcalls; false = bad server.
-  u32 accept(u32 server);                       ///< H_XIRR
-  bool eoi(u32 server, u32 xirr);               ///< H_EOI; false also for a number that is no source.
-  void set_cppr(u32 server, u8 cppr);           ///< H_CPPR
-  bool ipi(u32 server, u8 mfrr);                ///< H_IPI
-  bool poll(u32 server, u32& xirr, u8& mfrr);   ///< H_IPOLL
+  u32 accept(u32 server);                      ///< H_XIRR
+  bool eoi(u32 server, u32 xirr);              ///< H_EOI; false also for a number that is no source.
+  void set_cppr(u32 server, u8 cppr);          ///< H_CPPR
+  bool ipi(u32 server, u8 mfrr);               ///< H_IPI
+  bool poll(u32 server, u32& xirr, u8& mfrr);  ///< H_IPOLL
 
   // RTAS; false = no such source or server.
   bool set_xive(u32 irq, u32 server, u8 priority);
@@ -46,7 +46,8 @@ class Xics {
   /// Indicator 9005: whether the thread takes interrupts from the global queue.
   bool set_global_queue(u32 server, bool enabled);
 
-  /// A thread starts: CPPR 0, MFRR 0xFF (PAPR 11). What was presented and not accepted goes back to its source.
+  /// A thread starts: CPPR 0, MFRR 0xFF (PAPR 11). What was presented and not accepted goes back to its
+  /// source.
   void reset_server(u32 server);
   void reset();  ///< The whole partition: every source masked and idle.
 

@@ -27,7 +27,8 @@ Child::Child(std::string name, const std::vector<std::string>& words, std::strin
     : name_(std::move(name)), log_(std::move(log)) {
   int input[2], failure[2];
   const int output = open(log_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (output < 0) throw std::runtime_error("The log " + log_ + " cannot be written: " + std::strerror(errno) + ".");
+  if (output < 0)
+    throw std::runtime_error("The log " + log_ + " cannot be written: " + std::strerror(errno) + ".");
   if (pipe2(input, O_CLOEXEC) || pipe2(failure, O_CLOEXEC))
     throw std::runtime_error("No more files can be opened: " + std::string(std::strerror(errno)) + ".");
   std::vector<char*> arguments;

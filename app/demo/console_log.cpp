@@ -45,7 +45,8 @@ std::string ConsoleLog::last_line() const {
   const std::size_t end = seen_.find_last_not_of("\r\n ");
   if (end == std::string::npos) return {};
   const std::size_t before = seen_.find_last_of("\r\n", end);
-  return seen_.substr(before == std::string::npos ? 0 : before + 1, end - (before == std::string::npos ? -1 : before));
+  return seen_.substr(before == std::string::npos ? 0 : before + 1,
+                      end - (before == std::string::npos ? -1 : before));
 }
 
 }  // namespace baton::demo

@@ -33,10 +33,10 @@ using namespace std::chrono_literals;
 constexpr const char* kPartition = "lpar1";
 constexpr u16 kEchoPort = 7001, kStatusPort = 7002;
 // Limits, not expectations: a machine under load is slow, but what takes longer has failed.
-constexpr auto kStartLimit = 60s, kBootLimit = 300s, kServiceLimit = 120s, kMoveLimit = 300s, kAnswerLimit = 120s,
-               kShutdownLimit = 120s;
-constexpr auto kFrame = 50ms;       ///< Between two looks at a move.
-constexpr auto kPlainEvery = 1s;    ///< Between two plain lines of a move.
+constexpr auto kStartLimit = 60s, kBootLimit = 300s, kServiceLimit = 120s, kMoveLimit = 300s,
+               kAnswerLimit = 120s, kShutdownLimit = 120s;
+constexpr auto kFrame = 50ms;     ///< Between two looks at a move.
+constexpr auto kPlainEvery = 1s;  ///< Between two plain lines of a move.
 
 /// A path as TOML text.
 std::string toml_text(const std::string& text) {
@@ -53,7 +53,8 @@ class SocketFolder {
  public:
   SocketFolder() {
     char name[] = "/tmp/baton-demo-XXXXXX";
-    if (!mkdtemp(name)) throw std::runtime_error("A folder for sockets cannot be made in /tmp; make room there.");
+    if (!mkdtemp(name))
+      throw std::runtime_error("A folder for sockets cannot be made in /tmp; make room there.");
     path_ = name;
   }
   ~SocketFolder() {
@@ -147,7 +148,8 @@ class Demonstration {
     }
   }
 
-  // ---- before --------------------------------------------------------------------------------------------------
+  // ---- before
+  // --------------------------------------------------------------------------------------------------
 
   void prepare() {
     for (const char* name : {"vmlinux", "initramfs.cpio.gz", "rootfs.ext4"}) {
@@ -195,14 +197,18 @@ class Demonstration {
       const auto guest_file = [this](const char* name) {
         return toml_text(fs::absolute(options_.guest + "/" + name).lexically_normal());
       };
-      file << "\n[[partition]]\nname = \"" << kPartition << "\"\nid = 2\nmemory = " << options_.memory_mb
-           << "\nprocessors = " << options_.processors << "\nkernel = " << guest_file("vmlinux")
-           << "\ninitrd = " << guest_file("initramfs.cpio.gz") << "\nbootargs = \"console=hvc0 root=/dev/sda rw "
-           << "baton.host=" << kPartition << " baton.ip=" << kPartitionAddress << "/24 baton.gw=" << kGatewayAddress
-           << " baton.work\"\n\n[[partition.disk]]\nbacking = \"hdisk0\"\nslot = 2\n\n[[partition.ethernet]]\n"
-           << "slot = 3\n";
+      file
+          << "\n[[partition]]\nname = \"" << kPartition << "\"\nid = 2\nmemory = " << options_.memory_mb
+          << "\nprocessors = " << options_.processors << "\nkernel = " << guest_file("vmlinux")
+          << "\ninitrd = " << guest_file("initramfs.cpio.gz")
+          << "\nbootargs = \"console=hvc0 root=/dev/sda rw "
+          << "baton.host=" << kPartition << " baton.ip=" << kPartitionAddress
+          << "/24 baton.gw=" << kGatewayAddress
+          << " baton.work\"\n\n[[partition.disk]]\nbacking = \"hdisk0\"\nslot = 2\n\n[[partition.ethernet]]\n"
+          << "slot = 3\n";
     }
-    if (!file.flush()) throw std::runtime_error("The file " + system.config + " cannot be written; make room there.");
+    if (!file.flush())
+      throw std::runtime_error("The file " + system.config + " cannot be written; make room there.");
   }
 
   void start_systems() {
@@ -227,7 +233,8 @@ class Demonstration {
     screen_.line("      look in with: " + program + " --run-dir " + run_dir + " hmc\n");
   }
 
-  // ---- boot ----------------------------------------------------------------------------------------------------
+  // ---- boot
+  // ----------------------------------------------------------------------------------------------------
 
   std::string attribute(System& system, const std::string& name) {
     control::ListRequest request;
@@ -251,8 +258,8 @@ class Demonstration {
   }
 
   void boot() {
-    screen_.line(fmt::format("Boot  {} on {}: {} processors, {} MB", kPartition, here().name, options_.processors,
-                             options_.memory_mb));
+    screen_.line(fmt::format("Boot  {} on {}: {} processors, {} MB", kPartition, here().name,
+                             options_.processors, options_.memory_mb));
     const auto start = Clock::now();
     const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
     console_ = std::make_unique<ConsoleLog>(kPartition, work_path("console.log"));
@@ -283,12 +290,15 @@ class Demonstration {
     screen_.line(fmt::format("      up after {:.1f} s", report_.boot_seconds));
     records_ = std::make_unique<RecordClient>(ports_[0].here, Clock::now() + kServiceLimit);
     status_ = std::make_unique<StatusClient>(ports_[1].here, Clock::now() + kServiceLimit);
-    screen_.line("Work  disk records with fsync, TCP records from outside, a compute job, a 1 ms clock-gap meter\n");
+    screen_.line(
+        "Work  disk records with fsync, TCP records from outside, a compute job, a 1 ms clock-gap meter\n");
   }
 
-  // ---- moves ---------------------------------------------------------------------------------------------------
+  // ---- moves
+  // ---------------------------------------------------------------------------------------------------
 
-  Json ask(const std::string& command, const std::string& key, const std::function<void(const Json&)>& wanted = {}) {
+  Json ask(const std::string& command, const std::string& key,
+           const std::function<void(const Json&)>& wanted = {}) {
     return status_->ask(command, key, Clock::now() + kAnswerLimit, wanted);
   }
 
@@ -377,10 +387,11 @@ class Demonstration {
     if (report.states.size() != 5)
       problem(fmt::format("Move {} did not pass through every state.", number + 1));
     check_interrupts(report);
-    screen_.line(fmt::format("      {} -> {} in {:.1f} s: suspended {:.0f} ms, guest's gap {:.0f} ms, TCP gap {:.0f} ms, "
-                             "{} in {} rounds\n",
-                             report.from, report.to, report.total_ms / 1000, report.suspended_ms, report.guest_gap_ms,
-                             report.tcp_gap_ms, megabytes(static_cast<double>(report.bytes)), report.rounds));
+    screen_.line(fmt::format(
+        "      {} -> {} in {:.1f} s: suspended {:.0f} ms, guest's gap {:.0f} ms, TCP gap {:.0f} ms, "
+        "{} in {} rounds\n",
+        report.from, report.to, report.total_ms / 1000, report.suspended_ms, report.guest_gap_ms,
+        report.tcp_gap_ms, megabytes(static_cast<double>(report.bytes)), report.rounds));
   }
 
   /// Draws the move until it is over.
@@ -404,7 +415,8 @@ class Demonstration {
           }
           return progress.finished();
         },
-        kMoveLimit, fmt::format("Move {} did not end; see the logs of both systems in {}.", number + 1, options_.work));
+        kMoveLimit,
+        fmt::format("Move {} did not end; see the logs of both systems in {}.", number + 1, options_.work));
     screen_.settle();
     return progress;
   }
@@ -420,15 +432,16 @@ class Demonstration {
       check.disk = flag(row, "disk");
       check.network = flag(row, "network");
       if (!check.ok())
-        problem(fmt::format("After the move {} -> {} interrupts are missing on processor {}.", move.from, move.to,
-                            check.cpu));
+        problem(fmt::format("After the move {} -> {} interrupts are missing on processor {}.", move.from,
+                            move.to, check.cpu));
     }
     if (move.interrupts.size() != options_.processors)
-      problem(fmt::format("After the move {} -> {} the partition has {} processors instead of {}.", move.from, move.to,
-                          move.interrupts.size(), options_.processors));
+      problem(fmt::format("After the move {} -> {} the partition has {} processors instead of {}.", move.from,
+                          move.to, move.interrupts.size(), options_.processors));
   }
 
-  // ---- after ---------------------------------------------------------------------------------------------------
+  // ---- after
+  // ---------------------------------------------------------------------------------------------------
 
   /// Stops the work and asks the partition what it knows; then shuts it down.
   void finish_guest() {
@@ -451,7 +464,8 @@ class Demonstration {
              "The partition's status stream has stopped.");
     const Status last = status_->latest();
     if (!status_->broken().empty()) problem("The status connection was lost: " + status_->broken() + ".");
-    if (last.disk_error) problem(fmt::format("A write or fsync failed in the partition (errno {}).", last.disk_error));
+    if (last.disk_error)
+      problem(fmt::format("A write or fsync failed in the partition (errno {}).", last.disk_error));
     if (last.tcp_errors) problem(fmt::format("The partition saw {} faulty TCP records.", last.tcp_errors));
     report_.clock_backward_steps = last.backward;
     if (last.backward) problem(fmt::format("The partition's clock went back {} times.", last.backward));
@@ -461,7 +475,8 @@ class Demonstration {
     wait_for([&] { return attribute(here(), "state") == "Not Activated"; }, kShutdownLimit,
              "The partition did not shut down; its console is in " + work_path("console.log") + ".");
     down_ = true;
-    if (!console_->take("baton: guest is down")) problem("The partition did not leave its file systems clean.");
+    if (!console_->take("baton: guest is down"))
+      problem("The partition did not leave its file systems clean.");
   }
 
   /// Ends the systems and looks at the disk and the results without their help.
@@ -475,7 +490,8 @@ class Demonstration {
         problem(system.process->obituary());
       } else {
         system.control->stop();
-        if (!system.process->wait(kStartLimit)) problem("The managed system " + system.name + " does not stop.");
+        if (!system.process->wait(kStartLimit))
+          problem("The managed system " + system.name + " does not stop.");
       }
       system.process.reset();
     }
@@ -492,14 +508,15 @@ class Demonstration {
     const DiskCheck disk = check_disk_records(work_path("records.dat"), report_.disk_acknowledged);
     report_.disk_verified = disk.verified;
     report_.disk_lost = std::max(report_.disk_lost, disk.lost);
-    if (disk.lost) problem(fmt::format("{} acknowledged records are not on the LUN; the first is {}.", disk.lost,
-                                       disk.first_lost));
+    if (disk.lost)
+      problem(fmt::format("{} acknowledged records are not on the LUN; the first is {}.", disk.lost,
+                          disk.first_lost));
     if (report_.disk_acknowledged == 0) problem("The partition acknowledged no disk record.");
     const std::string expected = fmt::format("{:016x}", compute_hash(report_.compute_steps));
     report_.compute_right = report_.compute_steps > 0 && expected == compute_hash_;
     if (!report_.compute_right)
-      problem(fmt::format("The compute job's result after {} steps is {}, but {} is right.", report_.compute_steps,
-                          compute_hash_, expected));
+      problem(fmt::format("The compute job's result after {} steps is {}, but {} is right.",
+                          report_.compute_steps, compute_hash_, expected));
   }
 
   const DemoOptions options_;
@@ -555,8 +572,8 @@ DemoOptions parse_demo_options(const std::string& run_dir, const std::vector<std
       u32 out = 0;
       const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), out);
       if (error != std::errc() || end != digits.data() + digits.size() || out < least || out > most) {
-        throw std::runtime_error(
-            fmt::format("The option {} takes a number from {} to {}, not \"{}\".", word, least, most, digits));
+        throw std::runtime_error(fmt::format("The option {} takes a number from {} to {}, not \"{}\".", word,
+                                             least, most, digits));
       }
       return out;
     };

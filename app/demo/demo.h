@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The demonstration: two systems on one SAN and one LAN, a partition with work, and its moves (docs/demonstration.md).
+// The demonstration: two systems on one SAN and one LAN, a partition with work, and its moves
+// (docs/demonstration.md).
 #pragma once
 
 #include <string>
@@ -18,8 +19,8 @@ struct DemoOptions {
   bool plain = false;  ///< No drawing.
 };
 
-/// Options from the words after `baton demo`. Throws std::runtime_error with a sentence; "--help" prints and gives
-/// moves = 0.
+/// Options from the words after `baton demo`. Throws std::runtime_error with a sentence; "--help" prints and
+/// gives moves = 0.
 DemoOptions parse_demo_options(const std::string& run_dir, const std::vector<std::string>& words);
 
 /// Runs the demonstration; 0 only if everything was right.

@@ -37,9 +37,8 @@ class Lan::Gateway {
                                  " was taken meanwhile; start the demonstration again.");
       }
     }
-    port_ = devices::open_lan(locator, [this](std::span<const u8> frame) {
-      vdeslirp_send(slirp_, frame.data(), frame.size());
-    });
+    port_ = devices::open_lan(
+        locator, [this](std::span<const u8> frame) { vdeslirp_send(slirp_, frame.data(), frame.size()); });
     thread_ = std::thread([this] { run(); });
   }
 
@@ -68,7 +67,8 @@ class Lan::Gateway {
 };
 
 Lan::Lan(const std::string& folder, const std::string& log, const std::vector<Forward>& forwards)
-    : locator_("vde://" + folder), switch_("The LAN's switch", {"vde_switch", "-s", folder, "-m", "600"}, log) {
+    : locator_("vde://" + folder),
+      switch_("The LAN's switch", {"vde_switch", "-s", folder, "-m", "600"}, log) {
   // A switch of this kind keeps an address at its port for 3 s after the last frame. A partition is faster.
   switch_.type("hash/setminper -1\n");
   for (int i = 0; !std::filesystem::exists(folder + "/ctl"); ++i) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The demonstration's LAN: a vde_switch, and a gateway at 10.0.2.2 that lets this machine reach the partition.
+// The demonstration's LAN: a vde_switch, and a gateway at 10.0.2.2 that lets this machine reach the
+// partition.
 #pragma once
 
 #include <memory>

@@ -14,9 +14,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kPace = 4ms;          ///< Between records.
-constexpr u64 kMostInFlight = 256;   ///< Then it waits for answers: a stop of the partition is not a flood after it.
-constexpr auto kProbeAnswer = 3s;    ///< How long a first record waits before the connection is tried anew.
+constexpr auto kPace = 4ms;  ///< Between records.
+constexpr u64 kMostInFlight =
+    256;  ///< Then it waits for answers: a stop of the partition is not a flood after it.
+constexpr auto kProbeAnswer = 3s;  ///< How long a first record waits before the connection is tried anew.
 
 }  // namespace
 
@@ -37,15 +38,16 @@ RecordClient::~RecordClient() {
   if (thread_.joinable()) finish(Clock::now());
 }
 
-/// A connection whose first record is answered. The LAN takes connections before the partition does, so that a
-/// refused or silent first one is no error.
+/// A connection whose first record is answered. The LAN takes connections before the partition does, so that
+/// a refused or silent first one is no error.
 bool RecordClient::probe(Clock::time_point until) try {
   Socket attempt(port_);
   attempt.send(echo_request(1));
   EchoRecord answer;
   std::size_t have = 0;
   const auto limit = std::min(until, Clock::now() + kProbeAnswer);
-  while (have < answer.size() && attempt.wait(limit)) have += attempt.receive(std::span(answer).subspan(have));
+  while (have < answer.size() && attempt.wait(limit))
+    have += attempt.receive(std::span(answer).subspan(have));
   if (have < answer.size() || !echo_fault(answer, 1).empty()) return false;
   socket_ = std::move(attempt);
   return true;
@@ -84,16 +86,14 @@ void RecordClient::error(const std::string& what) {
   if (!totals_.errors++) totals_.first_error = what;
 }
 
-void RecordClient::run() try {
-  exchange_records();
-} catch (const std::system_error& problem) {
+void RecordClient::run() try { exchange_records(); } catch (const std::system_error& problem) {
   error("the connection broke (" + problem.code().message() + ")");
 } catch (const std::exception& problem) {
   error(problem.what());
 }
 
 void RecordClient::exchange_records() {
-  std::vector<u8> out;           // What the socket did not take yet.
+  std::vector<u8> out;  // What the socket did not take yet.
   std::vector<u8> in(64 * kEchoSize);
   std::size_t have = 0;
   auto due = Clock::now();

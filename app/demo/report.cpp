@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 namespace baton::demo {
 namespace {
 
@@ -29,8 +27,8 @@ std::string list(const List& items, Form form) {
 }
 
 std::string json_of(const ProcessorCheck& c) {
-  return fmt::format(R"({{"cpu":{},"timer":{},"console":{},"disk":{},"network":{}}})", c.cpu, c.timer, c.console,
-                     c.disk, c.network);
+  return fmt::format(R"({{"cpu":{},"timer":{},"console":{},"disk":{},"network":{}}})", c.cpu, c.timer,
+                     c.console, c.disk, c.network);
 }
 
 std::string json_of(const MoveReport& m) {
@@ -80,17 +78,20 @@ std::string to_json(const Report& r) {
       r.file_system_clean, list(r.problems, quoted));
 }
 
-std::string to_table(const Report& r) {
-  std::string out = fmt::format("Boot            {:.1f} s{}\n", r.boot_seconds,
-                                r.boot_instructions ? fmt::format(", {} million instructions ({:.0f} MIPS)",
-                                                                  grouped(r.boot_instructions / 1000000),
-                                                                  static_cast<double>(r.boot_instructions) / 1e6 /
-                                                                      std::max(r.boot_seconds, 1e-3))
-                                                    : "");
-  if (!r.moves.empty()) {
-    out += fmt::format("\n{:<22} {:>9} {:>10} {:>10} {:>9} {:>10} {:>6}  {}\n", "Move", "total", "suspended",
-                       "guest gap", "TCP gap", "memory", "rounds", "interrupts");
+namespace {
+
+std::string boot_line(const Report& r) {
+  std::string out = fmt::format("Boot            {:.1f} s", r.boot_seconds);
+  if (r.boot_instructions) {
+    out += fmt::format(", {} million instructions ({:.0f} MIPS)", grouped(r.boot_instructions / 1000000),
+                       static_cast<double>(r.boot_instructions) / 1e6 / r.boot_seconds);
   }
+  return out + "\n\n";
+}
+
+std::string move_lines(const Report& r) {
+  std::string out = fmt::format("{:<22} {:>9} {:>10} {:>10} {:>9} {:>10} {:>6}  {}\n", "Move", "total",
+                                "suspended", "guest gap", "TCP gap", "memory", "rounds", "interrupts");
   bool target_met = true;
   for (const MoveReport& m : r.moves) {
     out += fmt::format("{:<22} {:>6.0f} ms {:>7.0f} ms {:>7.0f} ms {:>6.0f} ms {:>10} {:>6}  {}\n",
@@ -98,17 +99,30 @@ std::string to_table(const Report& r) {
                        megabytes(static_cast<double>(m.bytes)), m.rounds, interrupts_of(m));
     target_met = target_met && m.suspended_ms < kTargetSuspendedMs;
   }
-  if (!r.moves.empty())
-    out += fmt::format("Suspended under {:.0f} ms in every move: {}\n", kTargetSuspendedMs, target_met ? "yes" : "no");
-  out += fmt::format(
-      "\nDisk            {} records acknowledged, {} verified, {} lost; file system {}\n"
+  return out + fmt::format("Suspended under {:.0f} ms in every move: {}\n\n", kTargetSuspendedMs,
+                           target_met ? "yes" : "no");
+}
+
+std::string total_lines(const Report& r) {
+  return fmt::format(
+      "Disk            {} records acknowledged, {} verified, {} lost; file system {}\n"
       "TCP             {} records checked, {} errors\n"
       "Compute         {} million steps, result {}\n"
-      "Clock           {} steps back\n",
+      "Clock           {} steps back\n\n",
       grouped(r.disk_acknowledged), grouped(r.disk_verified), grouped(r.disk_lost),
       r.file_system_clean ? "clean" : "NOT clean", grouped(r.tcp_records), grouped(r.tcp_errors),
-      grouped(r.compute_steps / 1000000), r.compute_right ? "right" : "WRONG", grouped(r.clock_backward_steps));
-  out += r.ok() ? "\nEverything is right.\n" : "\n";
+      grouped(r.compute_steps / 1000000), r.compute_right ? "right" : "WRONG",
+      grouped(r.clock_backward_steps));
+}
+
+}  // namespace
+
+std::string to_table(const Report& r) {
+  std::string out;
+  if (r.boot_seconds > 0) out += boot_line(r);
+  if (!r.moves.empty()) out += move_lines(r);
+  if (r.disk_acknowledged > 0) out += total_lines(r);
+  if (r.ok()) out += "Everything is right.\n";
   for (const std::string& problem : r.problems) out += "WRONG: " + problem + "\n";
   return out;
 }

@@ -120,10 +120,10 @@ std::vector<std::string> drawn(const MoveView& v) {
 }
 
 std::string told(const MoveView& v) {
-  return fmt::format("  {:5.1f} s  {:<10}  round {:<2}  {} sent, {}/s, {} dirty pages left; pulse {}/s, disk {}, TCP {}",
-                     v.seconds, v.state, v.round, megabytes(static_cast<double>(v.sent)),
-                     megabytes(v.bytes_per_second), grouped(v.dirty_pages), v.pulse_rate, grouped(v.disk_records),
-                     grouped(v.tcp_records));
+  return fmt::format(
+      "  {:5.1f} s  {:<10}  round {:<2}  {} sent, {}/s, {} dirty pages left; pulse {}/s, disk {}, TCP {}",
+      v.seconds, v.state, v.round, megabytes(static_cast<double>(v.sent)), megabytes(v.bytes_per_second),
+      grouped(v.dirty_pages), v.pulse_rate, grouped(v.disk_records), grouped(v.tcp_records));
 }
 
 }  // namespace baton::demo

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The demonstration's output: lines that stay, and on a terminal a block of lines that is drawn again and again.
+// The demonstration's output: lines that stay, and on a terminal a block of lines that is drawn again and
+// again.
 #pragma once
 
 #include <chrono>

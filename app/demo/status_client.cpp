@@ -33,7 +33,8 @@ Status status_of(const Json& json) {
   out.disk_full = flag(json, "disk_full");
   out.gap_ms = number(json, "gap_ns_max") / 1e6;
   if (const auto* cpu = find(json, "cpu")) {
-    for (const auto& busy : cpu->list_value().values()) out.cpu.push_back(static_cast<int>(busy.number_value()));
+    for (const auto& busy : cpu->list_value().values())
+      out.cpu.push_back(static_cast<int>(busy.number_value()));
   }
   return out;
 }
@@ -154,7 +155,8 @@ Json StatusClient::ask(const std::string& command, const std::string& key, Clock
     answers_.pop_front();
     if (answer.fields().contains(key)) return answer;
     if (answer.fields().contains("error"))
-      throw std::runtime_error("The partition refused the command \"" + command + "\": " + text(answer, "error") + ".");
+      throw std::runtime_error("The partition refused the command \"" + command +
+                               "\": " + text(answer, "error") + ".");
     if (wanted) {
       hold.unlock();
       wanted(answer);

@@ -54,7 +54,7 @@ class HashPageTable {
   void set(u64 ptex, Hpte entry);
   /// ORs bits into doubleword 1 unless the entry was invalidated or replaced meanwhile (then false).
   bool set_bits(u64 ptex, const Hpte& seen, u64 r_bits);
-  void set_r(u64 ptex, u64 r);     ///< Replaces doubleword 1 of a valid entry; searches never miss it meanwhile.
+  void set_r(u64 ptex, u64 r);  ///< Replaces doubleword 1 of a valid entry; searches never miss it meanwhile.
   /// The same, but keeps what threads may set in it meanwhile: bits `clear` go, then bits `set` come.
   void change_r(u64 ptex, u64 clear, u64 set);
   /// Makes an entry invalid. Threads that have found it may still set R and C in doubleword 1 until

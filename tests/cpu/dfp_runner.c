@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Executes single decimal floating-point instructions on a 64-bit big-endian PowerPC and reports what they did.
-// Runs under qemu-ppc64, or on a real machine. Built at test time; talks big-endian binary through stdin and
-// stdout.
+// Executes single decimal floating-point instructions on a 64-bit big-endian PowerPC and reports what they
+// did. Runs under qemu-ppc64, or on a real machine. Built at test time; talks big-endian binary through stdin
+// and stdout.
 //
 // In:  struct request, then `count` struct state: the instruction is executed once with each. It may use
 //      f2..f7, the CR and FPSCR.
@@ -60,8 +60,8 @@ static void execute(void) {
       "mtfsf 255,0,1,0\n"
       :
       : "r"(state), "r"(code), "r"(&trapped), "r"(&(const double){0})
-      : "r0", "r15", "fr0", "fr2", "fr3", "fr4", "fr5", "fr6", "fr7", "lr", "ctr", "cr0", "cr1", "cr2", "cr3", "cr4",
-        "cr5", "cr6", "cr7", "memory");
+      : "r0", "r15", "fr0", "fr2", "fr3", "fr4", "fr5", "fr6", "fr7", "lr", "ctr", "cr0", "cr1", "cr2", "cr3",
+        "cr4", "cr5", "cr6", "cr7", "memory");
 }
 
 static int transfer(int out, void* data, size_t size) {

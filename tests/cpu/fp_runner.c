@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Executes single floating-point instructions on a 64-bit big-endian PowerPC and reports what they did. Runs under
-// qemu-ppc64, or on a real machine. Built at test time; talks big-endian binary through stdin and stdout.
+// Executes single floating-point instructions on a 64-bit big-endian PowerPC and reports what they did. Runs
+// under qemu-ppc64, or on a real machine. Built at test time; talks big-endian binary through stdin and
+// stdout.
 //
-// In:  struct request, then `count` struct state: the instruction is executed once with each. It may use f1..f4,
+// In:  struct request, then `count` struct state: the instruction is executed once with each. It may use
+// f1..f4,
 //      the CR, FPSCR, and r4, which holds the address of the two doublewords of `memory`; r5 is 0.
 // Out: for each the struct state after it.
 #define _GNU_SOURCE
@@ -60,8 +62,8 @@ static void execute(void) {
       "mtfsf 255,0,1,0\n"
       : "+r"(memory)
       : "r"(state), "r"(code), "r"(&trapped), "r"(&(const double){0})
-      : "r0", "r5", "r15", "r16", "fr0", "fr1", "fr2", "fr3", "fr4", "fr5", "lr", "ctr", "cr0", "cr1", "cr2", "cr3", "cr4",
-        "cr5", "cr6", "cr7", "memory");
+      : "r0", "r5", "r15", "r16", "fr0", "fr1", "fr2", "fr3", "fr4", "fr5", "lr", "ctr", "cr0", "cr1", "cr2",
+        "cr3", "cr4", "cr5", "cr6", "cr7", "memory");
 }
 
 static int transfer(int out, void* data, size_t size) {

@@ -50,10 +50,12 @@ class Server {
   std::thread thread_;
 };
 
-bool read_record(int c, EchoRecord& r) { return recv(c, r.data(), r.size(), MSG_WAITALL) == ssize_t{kEchoSize}; }
+bool read_record(int c, EchoRecord& r) {
+  return recv(c, r.data(), r.size(), MSG_WAITALL) == ssize_t{kEchoSize};
+}
 void answer(int c, u64 seq) {
-  // The answer differs from the request in the magic and so in the checksum, which is linear: take it from the
-  // guest's rule rather than from the client's.
+  // The answer differs from the request in the magic and so in the checksum, which is linear: take it from
+  // the guest's rule rather than from the client's.
   EchoRecord r = echo_request(seq);
   r[3] = '2';
   u32 crc = ~0u;
@@ -196,7 +198,8 @@ TEST(StatusClient, AsksAndServesWantsBetweenStatusLines) {
   Server server([](int c, int) {
     say(c, kLine);
     if (hear(c) != "irqs") return;
-    say(c, std::string("{\"want\":\"console-input\",\"cpu\":0}\n") + kLine + "{\"want\":\"console-input\",\"cpu\":1}\n");
+    say(c, std::string("{\"want\":\"console-input\",\"cpu\":0}\n") + kLine +
+               "{\"want\":\"console-input\",\"cpu\":1}\n");
     say(c, "{\"irqs\":[{\"cpu\":0,\"timer\":true,\"disk\":null}]}\n");
     hear(c);
   });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The outside's view of the workload's formats, against what guest/PROTOCOL.md says, written here a second time.
+// The outside's view of the workload's formats, against what guest/PROTOCOL.md says, written here a second
+// time.
 #include "app/demo/formats.h"
 
 #include <gtest/gtest.h>

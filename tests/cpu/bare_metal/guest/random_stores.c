@@ -7,9 +7,9 @@ typedef unsigned long u64;
 
 struct orders {
   u64 seed;
-  u64 base;          // window to write to
-  u64 mask;          // its size - 1
-  u64 stores_left;   // counts down; 0 ends
+  u64 base;         // window to write to
+  u64 mask;         // its size - 1
+  u64 stores_left;  // counts down; 0 ends
 };
 
 // Reached with bctr: never returns.
@@ -35,7 +35,10 @@ void random_stores(volatile struct orders* orders) {
         __asm__ volatile("dcbz 0,%0" : : "r"(at) : "memory");
         break;
       case 4:
-        __asm__ volatile("1: ldarx %0,0,%1; stdcx. %2,0,%1; bne- 1b" : "=&r"(old) : "r"(at), "r"(x) : "memory", "cr0");
+        __asm__ volatile("1: ldarx %0,0,%1; stdcx. %2,0,%1; bne- 1b"
+                         : "=&r"(old)
+                         : "r"(at), "r"(x)
+                         : "memory", "cr0");
         break;
       default:
         *(volatile u64*)(at + (x >> 8 & 8)) = x;
