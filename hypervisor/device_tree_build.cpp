@@ -114,6 +114,7 @@ void add_processors(TreeNode& root, Partition& partition) {
     cpu.cells("ibm,purr", {1});
     cpu.cells("ibm,spurr", {1});
     cpu.cells("ibm,vmx", {1});
+    cpu.cells("ibm,dfp", {1});
     // PAPR 8.2 without the little-endian bit, which this processor does not have.
     constexpr std::array<u8, 8> kFeatures{0x06, 0x00, 0xF6, 0x1F, 0xC6, 0x00, 0x00, 0x40};
     cpu.bytes("ibm,pa-features", kFeatures);
