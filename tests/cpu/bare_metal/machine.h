@@ -195,7 +195,7 @@ template <class Condition>
 /// Rounds of a test that races: a number of them, or as many as fit into the time. Shared machines are slow.
 class Rounds {
  public:
-  explicit Rounds(unsigned most, unsigned milliseconds = 1500)
+  explicit Rounds(unsigned most, unsigned milliseconds = 1000)
       : most_(most), end_(std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds)) {}
   /// True if there is another one, which `round` counts.
   bool next() {

@@ -74,11 +74,15 @@ start:  mfmsr   4
 
 monitor:
         mfsprg  31, 3
-        mfsprg  3, 2
+        mfsprg  5, 2
         lwsync
-        std     3, DONE(31)
-1:      ld      4, ORDER(31)
-        cmpd    3, 4
+        std     5, DONE(31)
+        b       2f
+1:      li      3, 0xE4                 /* H_CONFER(all): the harness may need our host processor */
+        li      4, -1
+        sc      1
+2:      ld      4, ORDER(31)
+        cmpd    5, 4
         beq     1b
         lwsync
         mtsprg  2, 4
