@@ -2,6 +2,7 @@
 // Our integer semantics against qemu-user's, on random operands: 64-bit mode against qemu-ppc64 -cpu power7,
 // 32-bit mode against qemu-ppc. What the architecture leaves undefined (POWER6-ISA 4.2-4.9) is not compared.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -43,8 +44,8 @@ void swap_fields(Set& set) {
 }
 
 std::vector<Trial> run_qemu(const std::string& command, const std::vector<Case>& cases) {
-  const std::string in = testing::TempDir() + "baton_isa_in.bin",
-                    out = testing::TempDir() + "baton_isa_out.bin";
+  const std::string in = testing::TempDir() + "baton_isa_in." + std::to_string(getpid()),
+                    out = testing::TempDir() + "baton_isa_out." + std::to_string(getpid());
   {
     std::ofstream file(in, std::ios::binary);
     for (const Case& c : cases) {

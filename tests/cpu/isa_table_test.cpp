@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The instruction table against the facts file, itself, and binutils.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -278,7 +279,7 @@ std::string shell(const std::string& command) {
 
 /// objdump's first word for each instruction word, simplified mnemonics included; "" if it is no instruction.
 std::vector<std::string> objdump(const std::vector<u32>& words) {
-  const std::string file = testing::TempDir() + "baton_isa_words.bin";
+  const std::string file = testing::TempDir() + "baton_isa_words." + std::to_string(getpid());
   {
     std::ofstream out(file, std::ios::binary);
     for (u32 word : words) {
