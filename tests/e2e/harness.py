@@ -86,6 +86,7 @@ class Console:
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.lines = Lines(self.process.stdout)
         self.wait = self.lines.wait
+        self.commands = 0
 
     def type(self, text):
         self.process.stdin.write(text.encode())
@@ -97,13 +98,15 @@ class Console:
         self.wait("# ")
         self.type("stty columns 1000\n")  # or the shell's line editor breaks long commands into lines
         self.wait("1000\r?\n.*# ")
+        self.shell("dmesg -n 1")  # what the kernel says, after a move for instance, would break into output
 
     def shell(self, command):
         """Runs a command in the partition; its output. Fails if the exit code is not 0."""
-        # The marker is spelled differently where the terminal echoes the command.
-        self.type(f"{command}; echo end''-of-command $?\n")
-        self.wait(r"end''-of-command \$\?\r?\n")
-        found = self.wait(r"(?s)^(.*?)end-of-command (\d+)")
+        # The markers are spelled differently where the terminal echoes the command.
+        self.commands += 1
+        n = self.commands
+        self.type(f"echo beg''in-{n}; {command}; echo en''d-{n} $?\n")
+        found = self.wait(rf"(?s)begin-{n}\r?\n(.*?)end-{n} (\d+)")
         assert found[2] == "0", f"{command!r} failed with {found[2]}: {found[1]}"
         return found[1].replace("\r", "")
 
