@@ -18,15 +18,17 @@ Domain::~Domain() { memory_.set_code_watcher(nullptr); }
 void Domain::add(Thread* thread) { threads_.push_back(thread); }
 void Domain::remove(Thread* thread) { std::erase(threads_, thread); }
 
-void Domain::synchronise() {
+void Domain::wait_for_safepoint(Thread& thread) {
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  for (Thread* thread : threads_) {
-    const u64 seen = thread->run_sequence.load(std::memory_order_seq_cst);
-    if (!(seen & 1)) continue;
-    thread->state().pending.fetch_or(pending::kSafepoint, std::memory_order_seq_cst);
-    for (unsigned spins = 0; thread->run_sequence.load(std::memory_order_seq_cst) == seen; spins++)
-      if (spins > 100) std::this_thread::yield();
-  }
+  const u64 seen = thread.run_sequence.load(std::memory_order_seq_cst);
+  if (!(seen & 1)) return;
+  thread.state().pending.fetch_or(pending::kSafepoint, std::memory_order_seq_cst);
+  for (unsigned spins = 0; thread.run_sequence.load(std::memory_order_seq_cst) == seen; spins++)
+    if (spins > 100) std::this_thread::yield();
+}
+
+void Domain::synchronise() {
+  for (Thread* thread : threads_) wait_for_safepoint(*thread);
 }
 
 void Domain::forget_translation(u64 ptex, const Hpte& old) {
@@ -40,8 +42,10 @@ void Domain::forget_translation(u64 ptex, const Hpte& old) {
     pages = u64{1} << (size->base_shift - 12);
     first = ((group ^ vsid) & 0x7FF) * pages;
   }
-  for (Thread* thread : threads_) thread->forget_ptex(static_cast<u32>(ptex), first, pages);
-  synchronise();
+  // Only threads that had the entry need to be waited for: with more threads than host processors each wait
+  // lasts until the host schedules them, and most entries belong to a process that ran on one processor.
+  for (Thread* thread : threads_)
+    if (thread->forget_ptex(static_cast<u32>(ptex), first, pages)) wait_for_safepoint(*thread);
 }
 
 void Domain::forget_all_translations() {

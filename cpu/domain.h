@@ -52,6 +52,7 @@ class Domain final : public CodeWatcher {
 
  private:
   friend class Thread;
+  void wait_for_safepoint(Thread& thread);
   void add(Thread* thread);
   void remove(Thread* thread);
 

@@ -326,9 +326,11 @@ u8* Thread::access_slow(u64 ea, u64 size, Access access, u64* ra) {
   const u64 frame = t.ra >> kFrameShift;
   if (store && memory.tracking()) memory.dirty().set(frame);
   *ra = t.ra;
-  if (!watched) {
-    const u64 page = ea >> 12;
-    TlbEntry& entry = s.dtlb[page & (kTlbEntries - 1)];
+  const u64 page = ea >> 12;
+  TlbEntry& entry = s.dtlb[page & (kTlbEntries - 1)];
+  if (watched) {
+    note_use(ea, t.ptex);
+  } else {
     const bool writable = t.may_write && t.changed && !memory.holds_code(frame) &&
                           (!memory.tracking() || memory.dirty().test(frame));
     entry.read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
@@ -353,9 +355,18 @@ u8* Thread::access_uncached(u64 ea, Access access, u64* ra) {
     if (t.update && !domain_.hpt().set_bits(t.ptex, t.entry, t.update)) continue;
     if (access == Access::kStore && domain_.memory().tracking())
       domain_.memory().dirty().set(t.ra >> kFrameShift);
+    note_use(ea, t.ptex);
     *ra = t.ra;
     return domain_.memory().host(t.ra);
   }
+}
+
+/// Leaves a trace of an access that is not cached, for forget_ptex().
+void Thread::note_use(u64 ea, u32 ptex) {
+  TlbEntry& entry = state_.dtlb[(ea >> 12) & (kTlbEntries - 1)];
+  entry.read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+  entry.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+  entry.ptex = ptex;
 }
 
 void Thread::slbmte(u64 rs, u64 rb) {
@@ -414,21 +425,28 @@ void Thread::flush_translations() {
     for (FetchEntry& e : mode) e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
 }
 
-void Thread::forget_ptex(u32 ptex, u64 first_page, u64 pages) {
+bool Thread::forget_ptex(u32 ptex, u64 first_page, u64 pages) {
   std::lock_guard lock(tlb_lock);
+  bool had = false;
   pages = std::min(pages, kTlbEntries);
   for (unsigned mode = 1; mode < kModes; mode++) {
     for (u64 i = 0; i < pages; i++) {
       TlbEntry& e = (*dtlb_)[mode][(first_page + i) & (kTlbEntries - 1)];
       if (e.ptex != ptex) continue;
+      had = true;
+      e.ptex = kRealPtex;
       e.read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
       e.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
     }
     for (u64 i = 0; i < std::min(pages, kFetchEntries); i++) {
       FetchEntry& e = (*itlb_)[mode][(first_page + i) & (kFetchEntries - 1)];
-      if (e.ptex == ptex) e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+      if (e.ptex != ptex) continue;
+      had = true;
+      e.ptex = kRealPtex;
+      e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
     }
   }
+  return had;
 }
 
 void Thread::forget_write_tags() {

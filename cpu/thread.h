@@ -133,7 +133,10 @@ class Thread {
   /// Clears entries of the translated modes that lie in the segment of an SLB entry.
   void forget_segment(const SlbEntry& entry);
   // Domain's side of the protocol; each takes tlb_lock.
-  void forget_ptex(u32 ptex, u64 first_page, u64 pages);
+  /// True if the thread may be using the entry: whatever it uses until its next safepoint left its number in
+  /// the look-aside under tlb_lock.
+  bool forget_ptex(u32 ptex, u64 first_page, u64 pages);
+  void note_use(u64 ea, u32 ptex);
   void forget_write_tags();
   void forget_write_tags_of(u32 frame);
 
