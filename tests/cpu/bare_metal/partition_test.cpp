@@ -351,8 +351,7 @@ TEST_F(PageTableCalls, ProtectedWhileTheOtherStores) {
   }
 }
 
-// Fails until H_REMOVE, H_BULK_REMOVE and H_PROTECT use HashPageTable::invalidate and change_r.
-TEST_F(PageTableCalls, DISABLED_NoChangeIsLost) {
+TEST_F(PageTableCalls, NoChangeIsLost) {
   // C of a store that lands while the entry goes: it must be in what H_REMOVE returns, and survive H_PROTECT.
   start_second();
   slb(1, segment);
