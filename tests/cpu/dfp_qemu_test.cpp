@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cpu/fpu/fpu.h"
+#include "tests/cpu/coverage.h"
 #include "tests/cpu/dfp_harness.h"
 
 namespace baton::test {
@@ -253,6 +254,7 @@ TEST(DecimalPeer, AgreesWithQemu) {
                       << "\nqemu " << c.theirs;
       }
       compared += cases;
+      coverage::cases("qemu", name, cases);
     }
   }
   std::cout << compared << " cases\n";

@@ -9,7 +9,7 @@ find_library(GMPXX_LIBRARY gmpxx REQUIRED)
 
 add_executable(cpu_dfp_tests dfp_harness.cpp dfp_dectest_test.cpp dfp_exact_test.cpp dfp_intel_test.cpp dfp_rules_test.cpp
   dfp_valgrind_test.cpp)
-target_link_libraries(cpu_dfp_tests PRIVATE baton_cpu GTest::gtest_main ${BID_LIBRARY} ${GMPXX_LIBRARY}
+target_link_libraries(cpu_dfp_tests PRIVATE baton_cpu baton_coverage GTest::gtest_main ${BID_LIBRARY} ${GMPXX_LIBRARY}
   ${GMP_LIBRARY})
 
 find_program(POWERPC64_CC powerpc64-linux-gnu-gcc)

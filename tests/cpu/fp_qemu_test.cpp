@@ -7,6 +7,7 @@
 #include <map>
 
 #include "cpu/fpu/fpu.h"
+#include "tests/cpu/coverage.h"
 #include "tests/cpu/fp_harness.h"
 
 namespace baton::test {
@@ -268,6 +269,7 @@ TEST(FloatingPointPeer, AgreesWithQemu) {
                       << "\nqemu " << c.theirs;
       }
       compared += cases;
+      coverage::cases("qemu", name, cases);
     }
   }
   std::cout << compared << " cases\n";

@@ -5,7 +5,7 @@ find_library(GMP_LIBRARY gmp REQUIRED)
 find_library(GMPXX_LIBRARY gmpxx REQUIRED)
 
 add_executable(cpu_fp_tests fp_harness.cpp fp_oracle.cpp fp_semantics_test.cpp)
-target_link_libraries(cpu_fp_tests PRIVATE baton_cpu GTest::gtest_main ${GMPXX_LIBRARY} ${GMP_LIBRARY})
+target_link_libraries(cpu_fp_tests PRIVATE baton_cpu baton_coverage GTest::gtest_main ${GMPXX_LIBRARY} ${GMP_LIBRARY})
 
 find_program(POWERPC64_CC powerpc64-linux-gnu-gcc)
 find_program(QEMU_PPC64 qemu-ppc64)

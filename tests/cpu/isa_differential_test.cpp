@@ -13,6 +13,7 @@
 #include <set>
 #include <vector>
 
+#include "tests/cpu/coverage.h"
 #include "tests/cpu/differential/native.h"
 #include "tests/cpu/differential/protocol.h"
 #include "tests/cpu/differential/words.h"
@@ -417,6 +418,8 @@ void compare(const Reference& reference, const std::vector<Case>& cases, u64* co
   std::map<const isa::Row*, int> wrong;
   std::map<const isa::Row*, u32> outcomes;
   for (const Case& c : cases) {
+    for (u32 word : c.words)
+      if (const isa::Row* row = isa::decode(word)) coverage::cases("qemu", row->mnemonic, c.runs.size());
     for (std::size_t i = 0; i < c.runs.size(); i++, at++) {
       const Trial& in = c.runs[i];
       Trial theirs = answers[at], ours = run_ours(machine, c, in);

@@ -9,6 +9,7 @@
 #include <functional>
 
 #include "cpu/vmx/vmx.h"
+#include "tests/cpu/coverage.h"
 #include "tests/cpu/vmx_harness.h"
 
 #ifdef BATON_VMX_RUNNER
@@ -185,6 +186,7 @@ TEST(VmxPeer, AgreesWithQemu) {
                       << "\nours" << c.ours << "\nqemu" << c.theirs;
       }
       compared += cases;
+      coverage::cases("qemu", row->mnemonic, cases);
     }
     EXPECT_TRUE(changed) << row->mnemonic;
     EXPECT_EQ(saturated, saturates(*row)) << row->mnemonic;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # VMX: rules worked out by hand, and QEMU's user mode as a peer.
 add_executable(cpu_vmx_tests vmx_harness.cpp vmx_qemu_test.cpp vmx_rules_test.cpp)
-target_link_libraries(cpu_vmx_tests PRIVATE baton_cpu GTest::gtest_main)
+target_link_libraries(cpu_vmx_tests PRIVATE baton_cpu baton_coverage GTest::gtest_main)
 
 find_program(POWERPC64_GCC powerpc64-linux-gnu-gcc)
 find_program(QEMU_PPC64 qemu-ppc64)
