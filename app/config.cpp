@@ -13,6 +13,8 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "hypervisor/compatibility.h"
+
 namespace baton::app {
 namespace {
 
@@ -220,10 +222,8 @@ Profile partition_of(Section& section) {
   section.text("profile_name", profile.profile_name, is_name, kNameRule);
   section.memory("memory", profile.memory);
   section.number("processors", profile.processors, 1, 64);
-  section.text(
-      "proc_compat_mode", profile.proc_compat_mode,
-      [](const std::string& mode) { return mode == "POWER6" || mode == "POWER6_enhanced"; },
-      "must be \"POWER6\" or \"POWER6_enhanced\".");
+  section.text("proc_compat_mode", profile.proc_compat_mode, hypervisor::is_mode_wish,
+               "must be one of " + hypervisor::mode_wishes() + ".");
   section.path("firmware", profile.firmware);
   section.path("kernel", profile.kernel);
   section.path("initrd", profile.initrd);

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "hmc/records.h"
+#include "hypervisor/compatibility.h"
 #include "migration/rmc_agent.h"
 
 namespace baton::app {
@@ -97,6 +98,10 @@ u32 moves_under_way(const Subject& s, std::string_view kind) {
   return count;
 }
 
+std::string desired_mode(const Subject& s) {
+  return std::string(s.partition ? s.partition->profile().proc_compat_mode : hypervisor::kDefaultMode);
+}
+
 struct AttributeRow {
   std::string_view resource, name;
   std::string (*value)(const Subject&);
@@ -116,7 +121,7 @@ constexpr AttributeRow kAttributes[] = {
      }},
     {"sys", "active_lpar_mobility_capable", [](const Subject&) { return std::string("1"); }},
     {"sys", "inactive_lpar_mobility_capable", [](const Subject&) { return std::string("1"); }},
-    {"sys", "lpar_proc_compat_modes", [](const Subject&) { return std::string("POWER6,POWER6_enhanced"); }},
+    {"sys", "lpar_proc_compat_modes", [](const Subject&) { return hypervisor::mode_wishes(); }},
     {"sys", "configurable_sys_mem", [](const Subject& s) { return megabytes(s.system.identity().memory); }},
     {"sys", "curr_avail_sys_mem", [](const Subject& s) { return megabytes(s.system.free_memory()); }},
     {"sys", "mem_region_size", [](const Subject&) { return std::string("16"); }},
@@ -148,14 +153,9 @@ constexpr AttributeRow kAttributes[] = {
        return std::string(!s.partition || s.partition->profile().auto_start ? "1" : "0");
      }},
     {"lpar", "rmc_state", rmc_state},
-    {"lpar", "desired_lpar_proc_compat_mode",
-     [](const Subject& s) {
-       return s.partition ? s.partition->profile().proc_compat_mode : std::string("POWER6");
-     }},
+    {"lpar", "desired_lpar_proc_compat_mode", desired_mode},
     {"lpar", "curr_lpar_proc_compat_mode",
-     [](const Subject& s) {
-       return s.partition ? s.partition->profile().proc_compat_mode : std::string("POWER6");
-     }},
+     [](const Subject& s) { return std::string(s.partition ? s.partition->mode().name : "POWER6"); }},
     {"lpar", "curr_mem",
      [](const Subject& s) {
        return s.partition ? megabytes(s.partition->profile().memory) : std::string("0");
@@ -196,10 +196,7 @@ constexpr AttributeRow kAttributes[] = {
     {"prof", "proc_mode", [](const Subject&) { return std::string("shared"); }},
     {"prof", "desired_procs",
      [](const Subject& s) { return std::to_string(s.partition ? s.partition->profile().processors : 0); }},
-    {"prof", "lpar_proc_compat_mode",
-     [](const Subject& s) {
-       return s.partition ? s.partition->profile().proc_compat_mode : std::string("POWER6");
-     }},
+    {"prof", "lpar_proc_compat_mode", desired_mode},
     {"prof", "virtual_serial_adapters",
      [](const Subject&) { return hmc::format_list({"0/server/1/any//any/1", "1/server/1/any//any/1"}); }},
     {"prof", "virtual_scsi_adapters", scsi_adapters},

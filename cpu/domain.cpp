@@ -18,6 +18,11 @@ Domain::~Domain() { memory_.set_code_watcher(nullptr); }
 void Domain::add(Thread* thread) { threads_.push_back(thread); }
 void Domain::remove(Thread* thread) { std::erase(threads_, thread); }
 
+void Domain::set_level(isa::Level level) {
+  if (level_.exchange(level, std::memory_order_relaxed) == level) return;
+  code_written(0, memory_.size());  // What was decoded at the old level.
+}
+
 void Domain::wait_for_safepoint(Thread& thread) {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   const u64 seen = thread.run_sequence.load(std::memory_order_seq_cst);

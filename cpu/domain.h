@@ -2,10 +2,12 @@
 // The coherence domain of one partition: memory, page table and the hardware threads that share them.
 #pragma once
 
+#include <atomic>
 #include <mutex>
 #include <vector>
 
 #include "cpu/clock.h"
+#include "cpu/isa/level.h"
 #include "cpu/memory.h"
 #include "cpu/mmu/hash_page_table.h"
 
@@ -32,6 +34,11 @@ class Domain final : public CodeWatcher {
 
   /// Real-mode limit: real-mode addresses at or above it give a protection fault (POWER6-ISA 7.1).
   u64 real_mode_limit = ~u64{0};
+
+  /// The level of the architecture that the partition has; all of POWER6 unless set. May be set while no
+  /// thread is in guest code.
+  isa::Level level() const { return level_.load(std::memory_order_relaxed); }
+  void set_level(isa::Level level);
 
   /// H_REMOVE, H_PROTECT, ...: forget what was cached from this entry, everywhere, before returning. The
   /// calling thread, if it is one of ours, must be outside guest code. `old` is the entry as it was.
@@ -61,6 +68,7 @@ class Domain final : public CodeWatcher {
   const Clock& clock_;
   std::vector<Thread*> threads_;  ///< Fixed after the partition is built.
   std::mutex code_lock_;
+  std::atomic<isa::Level> level_{isa::Level::kPower6};
 };
 
 }  // namespace baton::cpu

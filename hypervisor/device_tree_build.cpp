@@ -8,6 +8,7 @@
 #include <bit>
 #include <iterator>
 
+#include "hypervisor/compatibility.h"
 #include "hypervisor/device_tree.h"
 #include "hypervisor/hcall.h"
 #include "hypervisor/partition.h"
@@ -19,7 +20,6 @@ namespace baton::hypervisor {
 namespace {
 
 constexpr u32 kClockHz = 4'208'000'000, kBusHz = 1'052'000'000;
-constexpr u32 kArchitected205 = 0x0F000002;
 constexpr u32 kProcessorConnector = 0x10000000, kSlotConnector = 0x30000000;
 constexpr u32 kNoPowerDomain = ~u32{0};
 constexpr u32 kLmbBytes = 16 << 20;
@@ -85,13 +85,12 @@ void add_processors(TreeNode& root, Partition& partition) {
   }
   add_connectors(cpus, connectors, "CPU");
   const u32 pft = partition.hpt().log2_bytes();
-  const bool raw = partition.profile().proc_compat_mode == "POWER6_enhanced";
   for (u32 n = 0; n < partition.processors().size(); n++) {
     TreeNode& cpu = cpus.add(fmt::format("PowerPC,POWER6@{:x}", n));
     cpu.string("device_type", "cpu");
     cpu.string("status", "okay");
     cpu.cells("reg", {n});
-    cpu.cells("cpu-version", {raw ? partition.processors()[n]->thread().state().pvr : kArchitected205});
+    describe_mode(cpu, partition.mode(), partition.processors()[n]->thread().state().pvr);
     cpu.cells("ibm,ppc-interrupt-server#s", {n});
     cpu.cells("ibm,ppc-interrupt-gserver#s", {n, kGlobalServer});
     cpu.cells("timebase-frequency", {cpu::kTimeBaseHz});
@@ -106,18 +105,10 @@ void add_processors(TreeNode& root, Partition& partition) {
     cpu.cells("ibm,slb-size", {64});
     cpu.cells("ibm,pft-size", {0, pft});
     cpu.cells("ibm,processor-page-sizes", {12, 16, 24});
-    // Base shift, SLB bits, then (actual shift, PTE code) pairs: 4K with 64K pages in it, 64K, 16M.
-    cpu.cells("ibm,segment-page-sizes", {12, 0, 2, 12, 0, 16, 7, 16, 0x110, 1, 16, 1, 24, 0x100, 1, 24, 0});
     cpu.cells("ibm,processor-segment-sizes", {28, 40, ~u32{0}, ~u32{0}});
     cpu.cells("ibm,processor-vadd-size", {65});
     cpu.cells("ibm,processor-storage-keys", {0, 0});
     cpu.cells("ibm,purr", {1});
-    cpu.cells("ibm,spurr", {1});
-    cpu.cells("ibm,vmx", {1});
-    cpu.cells("ibm,dfp", {1});
-    // PAPR 8.2 without the little-endian bit, which this processor does not have.
-    constexpr std::array<u8, 8> kFeatures{0x06, 0x00, 0xF6, 0x1F, 0xC6, 0x00, 0x00, 0x40};
-    cpu.bytes("ibm,pa-features", kFeatures);
     cpu.bytes("ibm,pi-features", std::array<u8, 3>{1, 0, 0});
     cpu.bytes("ibm,pa-optimizations", std::array<u8, 3>{1, 0, 0});
     cpu.cells("performance-monitor", {0, 1});

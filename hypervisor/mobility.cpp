@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A partition's part in its own move (PAPR 4.9, 13; LPM 1.5 to 1.9).
+#include <fmt/format.h>
+
 #include <stdexcept>
 
+#include "hypervisor/compatibility.h"
 #include "hypervisor/device_tree.h"
 #include "hypervisor/partition.h"
 #include "hypervisor/partition_private.h"
@@ -180,6 +183,16 @@ void Partition::restore_platform(std::span<const u8> data) {
   std::lock_guard lock(tree_lock_);
   DeviceTree known;
   known.root().copy_content(*tree);
+  // The mode was negotiated at boot and stays until the next.
+  known.walk([&](TreeNode& node, const std::string&) {
+    if (node.text("device_type") != "cpu") return;
+    const u32 version = node.cell("cpu-version", 0);
+    const CompatibilityMode* mode = mode_of_version(version, processors_[0]->thread().state().pvr);
+    if (!mode)
+      throw std::runtime_error(fmt::format(
+          "The partition runs at processor level {:#010x}, which this system does not have.", version));
+    domain_.set_level(mode->level);
+  });
   *device_tree_ = std::move(known);
 }
 

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <stdexcept>
 
+#include "hypervisor/compatibility.h"
 #include "hypervisor/device_tree.h"
 #include "hypervisor/hcall.h"
 #include "hypervisor/nvram.h"
@@ -45,10 +46,9 @@ Profile checked(Profile profile, const SystemIdentity& identity) {
                      kLeastMemory >> 20, profile.memory));
   if (profile.processors < 1 || profile.processors > 64)
     fail(fmt::format("the number of virtual processors must be from 1 to 64, not {}.", profile.processors));
-  if (profile.proc_compat_mode != "POWER6" && profile.proc_compat_mode != "POWER6_enhanced")
-    fail(
-        fmt::format("processor compatibility mode \"{}\" does not exist here; POWER6 and POWER6_enhanced do.",
-                    profile.proc_compat_mode));
+  if (!is_mode_wish(profile.proc_compat_mode))
+    fail(fmt::format("there is no processor compatibility mode \"{}\" here; choose one of {}.",
+                     profile.proc_compat_mode, mode_wishes()));
   std::vector<u32> slots{0, 1};
   for (const auto& scsi : profile.scsi) slots.push_back(scsi.slot);
   for (auto& ethernet : profile.ethernet) {
@@ -151,6 +151,7 @@ Partition::Partition(ManagedSystem& system, Profile profile)
   xics_->add_source(kEpowIrq);
   for (const auto& [slot, adapter] : adapters_) xics_->add_source(adapter->irq());
   p_->platform.entitled_capacity = profile_.processors * 100;
+  domain_.set_level(modes_for(profile_.proc_compat_mode).front()->level);
   *device_tree_ = DeviceTree::build(*this, {});
   p_->warden = std::thread([this] { p_->run(*this); });
 }
@@ -160,6 +161,8 @@ Partition::~Partition() {
   stop_all();
   if (p_->attached && system_.io_server()) system_.io_server()->detach(*this);
 }
+
+const CompatibilityMode& Partition::mode() const { return mode_of(domain_.level()); }
 
 VirtualProcessor* Partition::processor(u32 server) {
   return server < processors_.size() ? processors_[server].get() : nullptr;
@@ -233,6 +236,7 @@ void Partition::load() {
   cpu::Memory& memory = domain_.memory();
   p_->used = true;
   domain_.real_mode_limit = memory.size();
+  domain_.set_level(modes_for(profile_.proc_compat_mode).front()->level);  // Until the client is asked.
   xics_->reset();
   for (const auto& processor : processors_) {
     processor->vpa = processor->slb_shadow = processor->dtl = 0;

@@ -23,6 +23,7 @@ namespace baton::hypervisor {
 class ManagedSystem;
 class VirtualProcessor;
 class DeviceTree;
+struct CompatibilityMode;
 
 /// `lssyscfg -r lpar -F state` (LPM 2.2).
 enum class PartitionState { kNotActivated, kStarting, kOpenFirmware, kRunning, kShuttingDown, kError };
@@ -97,6 +98,8 @@ class Partition {
   /// Open Firmware -> Running: the operating system negotiated its options (CAS) or registered an area.
   void note_running();
   u64 instructions() const;  ///< Sum over processors.
+  /// The processor compatibility mode that it runs in, or would start in; negotiated at each boot.
+  const CompatibilityMode& mode() const;
 
   // -- parts
   cpu::Domain& domain() { return domain_; }

@@ -36,11 +36,11 @@ struct Profile {
   std::string name;  ///< Partition name, unique in a system.
   u32 id = 0;        ///< Partition number, 2..; 1 is the VIOS.
   std::string profile_name = "default";
-  u64 memory = 512ull << 20;                ///< Bytes, multiple of the LMB size (16 MB).
-  u32 processors = 1;                       ///< Virtual processors (one thread each), 1..64.
-  std::string proc_compat_mode = "POWER6";  ///< "POWER6" (architected) or "POWER6_enhanced" (raw).
-  std::string firmware;                     ///< Path of an image; empty: Baton's own.
-  std::string kernel;                       ///< Path; empty: firmware stops at its prompt.
+  u64 memory = 512ull << 20;                 ///< Bytes, multiple of the LMB size (16 MB).
+  u32 processors = 1;                        ///< Virtual processors (one thread each), 1..64.
+  std::string proc_compat_mode = "default";  ///< Or the name of a mode (hypervisor/compatibility.h).
+  std::string firmware;                      ///< Path of an image; empty: Baton's own.
+  std::string kernel;                        ///< Path; empty: firmware stops at its prompt.
   std::string initrd;
   std::string bootargs;
   std::vector<VirtualScsiSlot> scsi;

@@ -10,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include "hypervisor/compatibility.h"
 #include "migration/description.h"
 #include "migration/messages.h"
 #include "migration/migration.h"
@@ -279,7 +280,7 @@ std::vector<Finding> Mover::Private::check_incoming(const Description& d) {
     out.push_back(make_finding(Message::kProcessors, {std::to_string(p.processors), here,
                                                       std::to_string(system.free_processors())}));
   }
-  if (p.proc_compat_mode != "POWER6" && p.proc_compat_mode != "POWER6_enhanced") {
+  if (!hypervisor::is_mode_wish(p.proc_compat_mode)) {
     out.push_back(make_finding(Message::kCompatMode, {here, p.proc_compat_mode}));
   }
   for (std::size_t i = 0; i < p.disks.size(); ++i) {

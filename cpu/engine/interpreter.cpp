@@ -170,6 +170,56 @@ Handler handler_of(const isa::Row& row, const Op& op) {
   return kHandlers[static_cast<u64>(row.id)];
 }
 
+/// The word that `page.ops[index]` is decoded from.
+u32 word_of(Domain& domain, const OpPage& page, u64 index) {
+  const u8* bytes = domain.memory().host(page.frame << kFrameShift);
+  return byteswap(__atomic_load_n(reinterpret_cast<const u32*>(bytes + index * 4), __ATOMIC_RELAXED));
+}
+
+void set_operands(Op& op, const isa::Row& row, u32 word) {
+  const isa::Operands operands = isa::operands(row, word);
+  op.a = operands.a;
+  op.b = operands.b;
+  op.c = operands.c;
+  op.d = operands.d;
+  op.imm = operands.imm;
+}
+
+/// An instruction of a later level than the partition's (isa::Availability::kSupervisor). A supervisor that
+/// uses what its partition was not given is rare enough to decode it again each time.
+HANDLER execute_in_supervisor(State& s, const Op* op) {
+  if (sem::problem_state(s)) {
+    sem::illegal(s);
+    return stop_at(s, op);
+  }
+  const OpPage& page = *reinterpret_cast<const OpPage*>(s.page_ops);
+  const u32 word = word_of(s.thread->domain(), page, static_cast<u64>(op - s.page_ops));
+  const isa::Row* row = isa::decode(word);
+  Op again{};
+  if (row) set_operands(again, *row, word);
+  if (!row || again.a != op->a || again.b != op->b || again.c != op->c || again.d != op->d ||
+      again.imm != op->imm) {
+    // The bytes are being written this moment: look again.
+    count(s, op, 0);
+    s.nia = O{op}.cia(s);
+    s.stop = Stop::kPending;
+    return;
+  }
+  [[clang::musttail]] return handler_of(*row, *op)(s, op);
+}
+
+Handler handler_at(const isa::Row& row, const Op& op, isa::Level level) {
+  switch (isa::availability(row, level)) {
+    case isa::Availability::kAlways:
+      return handler_of(row, op);
+    case isa::Availability::kSupervisor:
+      return execute_in_supervisor;
+    case isa::Availability::kNever:
+      break;
+  }
+  return execute_illegal;
+}
+
 }  // namespace
 
 OpPage::OpPage(u64 of_frame) : frame(of_frame) {
@@ -196,21 +246,14 @@ void Thread::decode(const Op* at) {
       page.stores = 0;
       domain_.frame_gets_code(page.frame);
     }
-    const u8* bytes = domain_.memory().host(page.frame << kFrameShift);
     for (u64 i = first; i < std::min(first + kBatch, kOpsPerPage); i++) {
       Op& op = page.ops[i];
       if (i != first && op.fn.load(std::memory_order_relaxed) != decode_op) break;
-      const u32 word =
-          byteswap(__atomic_load_n(reinterpret_cast<const u32*>(bytes + i * 4), __ATOMIC_RELAXED));
+      const u32 word = word_of(domain_, page, i);
       Handler fn = execute_illegal;
       if (const isa::Row* row = isa::decode(word)) {
-        const isa::Operands operands = isa::operands(*row, word);
-        op.a = operands.a;
-        op.b = operands.b;
-        op.c = operands.c;
-        op.d = operands.d;
-        op.imm = operands.imm;
-        fn = handler_of(*row, op);
+        set_operands(op, *row, word);
+        fn = handler_at(*row, op, domain_.level());
       }
       op.fn.store(fn, std::memory_order_relaxed);
     }

@@ -72,6 +72,7 @@ void tree_reset(void);  // an empty tree; its memory is the heap's affair
 const char* tree_merge(const void* fdt, size_t room);
 // A node of the merged blob with this property disappears with its subtree.
 #define DELETE_MARK "baton,delete-node"
+#define DELETE_PROPERTIES "baton,delete-properties"
 struct node* tree_child(struct node* parent, const char* name);  // exact name or NULL
 struct node* tree_make(const char* path);                        // absolute path; creates what is missing
 struct node* tree_find(const char* path);                        // Open Firmware device specifier

@@ -54,6 +54,25 @@ bool prop_set(struct node* n, const char* name, const void* value, uint32_t len)
   return true;
 }
 
+static void prop_remove(struct node* n, const char* name) {
+  struct property* before = NULL;
+  for (struct property* p = n->properties; p; before = p, p = p->next) {
+    if (strcmp(p->name, name) != 0) continue;
+    *(before ? &before->next : &n->properties) = p->next;
+    if (n->last_property == p) n->last_property = before;
+    heap_free(p->value);
+    heap_free(p);
+    return;
+  }
+}
+
+// A list of names, each with its NUL; "name" stays.
+static void remove_properties(struct node* n, const char* names, uint32_t len) {
+  if (len == 0 || names[len - 1] != 0) return;
+  for (uint32_t at = 0; at < len; at += (uint32_t)strlen(names + at) + 1)
+    if (strcmp(names + at, "name") != 0) prop_remove(n, names + at);
+}
+
 bool prop_set_string(struct node* n, const char* name, const char* s) {
   return prop_set(n, name, s, (uint32_t)strlen(s) + 1);
 }
@@ -301,6 +320,8 @@ const char* tree_merge(const void* fdt, size_t room) {
         if (n == left) return "has a property name without an end";
         if (strcmp(name, DELETE_MARK) == 0)
           at->doomed = true;
+        else if (strcmp(name, DELETE_PROPERTIES) == 0)
+          remove_properties(at, (const char*)blob + pos, len);
         else if (strcmp(name, "name") != 0 && !prop_set(at, name, blob + pos, len))
           return "does not fit in the firmware's memory";
         pos += (len + 3) & ~3u;

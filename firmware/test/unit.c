@@ -96,6 +96,13 @@ static void test_merge(void) {
   fdt_begin_node(blob, "memory@10000000");
   fdt_property(blob, DELETE_MARK, NULL, 0);
   fdt_end_node(blob);
+  fdt_begin_node(blob, "aliases");
+  fdt_property(blob, DELETE_PROPERTIES, "bus\0nothing\0name", 17);
+  fdt_property_string(blob, "last", "/vdevice");
+  fdt_end_node(blob);
+  fdt_begin_node(blob, "vdevice");
+  fdt_property(blob, DELETE_PROPERTIES, "no end", 6);
+  fdt_end_node(blob);
   fdt_begin_node(blob, "ibm,dynamic-reconfiguration-memory");
   fdt_property_u64(blob, "ibm,lmb-size", 0x1000000);
   fdt_end_node(blob);
@@ -111,6 +118,9 @@ static void test_merge(void) {
   CHECK(prop_u32(tree_find("/cpus/@0"), "reg", &v) && v == 0);
   CHECK(!tree_find("/memory") && !tree_by_phandle(memory_handle));
   CHECK(prop_number(tree_find("/ibm,dynamic-reconfiguration-memory"), "ibm,lmb-size", &w) && w == 0x1000000);
+  struct node* aliases = tree_find("/aliases");
+  CHECK(!prop_find(aliases, "bus") && prop_find(aliases, "disk") && prop_find(aliases, "name"));
+  CHECK(strcmp(prop_string(aliases, "last"), "/vdevice") == 0 && !prop_find(aliases, DELETE_PROPERTIES));
   CHECK(tree_find("/chosen")->phandle != 0 &&
         prop_find(tree_find("/chosen"), "ibm,architecture-vec-5")->len == 2);
   CHECK(strcmp(prop_string(tree_root, "model"), "IBM,9117-MMA") == 0);
