@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Decimal arithmetic on finite numbers: exact, then rounded once, in any of the eight modes
-// (POWER6-ISA 4.12).
+// Decimal arithmetic on numbers and infinities by Intel's library, and around it what POWER6 asks for besides
+// (POWER6-ISA 4.12): three more rounding modes, FR, and the wrapped results of enabled exceptions.
 #pragma once
 
 #include <algorithm>
 
-#include "cpu/dfp/format.h"
+#include "cpu/dfp/dfp.h"
+#include "cpu/dfp/library.h"
 #include "cpu/fpu/fpu.h"
 
 namespace baton::cpu::dfp {
@@ -20,272 +21,270 @@ struct Outcome {
   u64 flags = 0;
   bool source_format = false;  ///< A wrapped result of narrowing stays in the format of its operand.
 };
+template <Format kF>
+using Result = Outcome<Word<kF>>;
 
-/// An intermediate result: coefficient * 10^exponent, and if `rest` something more that is less than
-/// 10^exponent. With a rest the coefficient has at least two digits more than the precision.
-template <class Word>
-struct Exact {
-  bool negative = false;
-  int exponent = 0;
-  Word coefficient = 0;
-  bool rest = false;
+/// An encoded result and its flags, as the library has them.
+template <class B>
+struct Rounded {
+  B value{};
+  unsigned flags = 0;
+  bool up = false;  ///< FR: the magnitude is greater than the exact one.
 };
 
-/// Whether the coefficient has to be incremented; half tells how what was cut off compares with a half.
-template <class W>
-bool rounds_up(Rounding rounding, bool negative, W coefficient, int half) {
-  switch (rounding) {
-    case Rounding::kHalfEven:
-      return half > 0 || (half == 0 && coefficient & 1);
-    case Rounding::kZero:
-      return false;
-    case Rounding::kUp:
-      return !negative;
-    case Rounding::kDown:
-      return negative;
-    case Rounding::kHalfAway:
-      return half >= 0;
-    case Rounding::kHalfZero:
-      return half > 0;
-    case Rounding::kAway:
-      return true;
-    case Rounding::kShorter:
-      return divided(coefficient, W{5}).remainder == 0;
+/// As below, of an inexact result, `first` being that of the mode, or of rounding to zero where the library
+/// does not have the mode.
+template <Format kF, class Run, class Half>
+[[gnu::noinline]] Rounded<Bits<kF>> choose(Rounding rounding, Rounded<Bits<kF>> first, const Run& run,
+                                           const Half& at_most_half) {
+  const auto in = [&](unsigned mode) {
+    Rounded<Bits<kF>> r;
+    r.value = run(mode, &r.flags);
+    return r;
+  };
+  const bool lacking = rounding > Rounding::kHalfAway;
+  const auto truncated = lacking || rounding == Rounding::kZero ? first : in(BID_ROUNDING_TO_ZERO);
+  const auto number = [&] { return unpack<kF>(truncated.value); };
+  auto result = first;
+  if (rounding == Rounding::kAway || (rounding == Rounding::kShorter && number().coefficient % 5 == 0)) {
+    result = in(number().negative ? BID_ROUNDING_DOWN : BID_ROUNDING_UP);
+  } else if (rounding == Rounding::kHalfZero) {
+    const auto nearest = in(BID_ROUNDING_TIES_AWAY);
+    const bool below = nearest.value == truncated.value;
+    const bool beyond = truncated.flags & BID_OVERFLOW_EXCEPTION;  // truncated to the greatest number
+    if (!below && (beyond || !at_most_half(number()))) result = nearest;
   }
-  return false;
+  result.up = result.value != truncated.value;
+  return result;
 }
 
-/// A coefficient without its last digits, and FR, FI, XX of that.
-template <class Word>
-struct Cut {
-  Word coefficient;
-  u64 flags;
-};
-template <class Word>
-Cut<Word> cut(Word value, int count, bool rest, bool negative, Rounding rounding) {
-  if (count <= 0 && !rest) return {value, 0};
-  Word kept = 0;
-  int half = -1;
-  if (count < static_cast<int>(kPower<Word>.size())) {
-    const Word unit = kPower<Word>[static_cast<unsigned>(count)];
-    const auto [quotient, dropped] = divided(value, unit);
-    kept = quotient;
-    if (!dropped && !rest) return {kept, 0};
-    half = dropped < unit / 2 ? -1 : dropped > unit / 2 || rest ? 1 : 0;
-  } else if (!value) {
-    return {0, 0};
-  }
-  const bool up = rounds_up(rounding, negative, kept, half);
-  return {static_cast<Word>(kept + up), fpscr::XX | fpscr::FI | (up ? fpscr::FR : 0)};
+/// The result of `run(mode, flags)` rounded to the format kF in any mode. Those that the library does not
+/// have give one of the two neighbours that others give; `at_most_half(truncated)` says for rounding to
+/// nearest with halves to zero whether the exact result lies not more than half a unit of the last digit
+/// beyond the truncated one; it is asked only if it is half a unit or more.
+template <Format kF, class Run, class Half>
+[[gnu::always_inline]] inline Rounded<Bits<kF>> rounded(Rounding rounding, const Run& run,
+                                                        const Half& at_most_half) {
+  static constexpr unsigned kModes[] = {BID_ROUNDING_TO_NEAREST, BID_ROUNDING_TO_ZERO,   BID_ROUNDING_UP,
+                                        BID_ROUNDING_DOWN,       BID_ROUNDING_TIES_AWAY, BID_ROUNDING_TO_ZERO,
+                                        BID_ROUNDING_TO_ZERO,    BID_ROUNDING_TO_ZERO};
+  Rounded<Bits<kF>> r;
+  r.value = run(kModes[static_cast<u32>(rounding)], &r.flags);
+  if (!(r.flags & BID_INEXACT_EXCEPTION)) [[likely]]
+    return r;
+  return choose<kF>(rounding, r, run, at_most_half);
 }
 
-/// Takes zeros off the end until the exponent is `ideal`.
-template <class Word>
-void strip(Word& coefficient, int& exponent, int ideal) {
-  for (unsigned step : {16u, 8u, 4u, 2u, 1u}) {
-    while (ideal - exponent >= static_cast<int>(step)) {
-      if (coefficient & ((Word{1} << step) - 1)) break;  // not even a multiple of that power of two
-      const auto [quotient, remainder] = divided(coefficient, kPower<Word>[step]);
-      if (remainder) break;
-      coefficient = quotient;
-      exponent += static_cast<int>(step);
-    }
-  }
+/// FPSCR bits for the library's flags; `invalid` is the cause of an invalid operation.
+template <class B>
+u64 status(const Rounded<B>& r, u64 invalid) {
+  return (r.flags & BID_INVALID_EXCEPTION ? invalid : 0) |
+         (r.flags & BID_ZERO_DIVIDE_EXCEPTION ? fpscr::ZX : 0) |
+         (r.flags & BID_OVERFLOW_EXCEPTION ? fpscr::OX : 0) |
+         (r.flags & BID_UNDERFLOW_EXCEPTION ? fpscr::UX : 0) |
+         (r.flags & BID_INEXACT_EXCEPTION ? fpscr::XX | fpscr::FI : 0) | (r.up ? fpscr::FR : 0);
 }
 
-/// As below, for what has to be changed.
-template <Format kTarget, class Word, Format kSource>
-[[gnu::noinline]] Outcome<Word> round_any(u64 fpscr, Exact<Word> x, int ideal) {
-  constexpr bool kNarrowing = kSource.digits != kTarget.digits;
-  constexpr int kWrap = kNarrowing ? kSource.narrowing_wrap : kTarget.wrap;
-  const auto rounding = static_cast<Rounding>(fpscr >> 32 & 7);
-  Outcome<Word> out;
-  out.value.negative = x.negative;
-  if (!x.coefficient) {
-    out.value.exponent = std::clamp(ideal, kTarget.least(), kTarget.greatest);
-    return out;
+/// Not zero, and smaller than every normal number.
+template <Format kF, class W>
+bool subnormal(const Number<W>& n) {
+  return n.finite() && n.coefficient && n.exponent < kF.first_normal() &&
+         n.exponent + digits(n.coefficient) - 1 < kF.first_normal();
+}
+
+/// The enabled exception for which the exponent of the result is adjusted: OX, UX or 0. An exact result can
+/// be one as well.
+template <Format kF, class W>
+u64 wrapping(u64 fpscr, const Outcome<W>& out) {
+  if (out.flags & fpscr::OX) return fpscr & fpscr::OE ? fpscr::OX : 0;
+  if (!(fpscr & fpscr::UE)) return 0;
+  return out.flags & fpscr::UX || subnormal<kF>(out.value) ? fpscr::UX : 0;
+}
+
+inline Rounding current_rounding(u64 fpscr) { return static_cast<Rounding>(fpscr >> 32 & 7); }
+
+// ---- whether a result is more than half a unit beyond the truncated one
+
+/// Half a unit of the last digit.
+template <Format kF>
+Bits<kF> half_unit(const NumberOf<kF>& of) {
+  return pack<kF>({.exponent = of.exponent - 1, .coefficient = 5});
+}
+
+/// The result stands for `exact`: the difference has no more digits than that.
+template <Format kF>
+bool at_most_half(NumberOf<kF> exact, NumberOf<kF> truncated) {
+  unsigned flags = 0;
+  exact.negative = truncated.negative = false;
+  const auto rest = Library<kF>::subtract(pack<kF>(exact), pack<kF>(truncated), BID_ROUNDING_TO_ZERO, &flags);
+  return Library<kF>::at_most(rest, half_unit<kF>(truncated), &flags);
+}
+
+template <Op kOp, Format kF>
+[[gnu::always_inline]] inline Bits<kF> run(const NumberOf<kF>& a, const NumberOf<kF>& b, unsigned mode,
+                                           unsigned* flags) {
+  const Bits<kF> x = pack<kF>(a), y = pack<kF>(b);
+  switch (kOp) {
+    case Op::kAdd:
+      return Library<kF>::add(x, y, mode, flags);
+    case Op::kSubtract:
+      return Library<kF>::subtract(x, y, mode, flags);
+    case Op::kMultiply:
+      return Library<kF>::multiply(x, y, mode, flags);
+    case Op::kDivide:
+      return Library<kF>::divide(x, y, mode, flags);
   }
-  const int length = digits(x.coefficient);
-  const bool tiny = x.exponent + length - 1 < kTarget.first_normal();
-  int drop = length - kTarget.digits;
-  int wrap = 0;
-  if (tiny) {
-    if (fpscr & fpscr::UE) {
-      out.flags |= fpscr::UX;
-      wrap = kWrap;
-    } else {
-      drop = std::max(drop, kTarget.least() - x.exponent);
+  __builtin_unreachable();
+}
+
+/// As above, for the operation on a and b.
+template <Op kOp, Format kF>
+bool at_most_half(NumberOf<kF> a, NumberOf<kF> b, NumberOf<kF> truncated) {
+  using L = Library<kF>;
+  unsigned flags = 0;
+  if constexpr (kOp == Op::kAdd || kOp == Op::kSubtract) {
+    // Both the sum and the half are multiples of the last place of the operands. With one of that less,
+    // halves away from zero are halves to zero.
+    const bool subtract = kOp == Op::kSubtract, second = b.exponent < a.exponent;
+    NumberOf<kF>& low = second ? b : a;
+    const bool negative = low.negative != (second && subtract);
+    if (negative == truncated.negative) {
+      low.coefficient--;
+    } else if (++low.coefficient == kPower<Word<kF>>[kF.digits]) {
+      low.coefficient /= 10;
+      low.exponent++;
     }
+    return run<kOp, kF>(a, b, BID_ROUNDING_TIES_AWAY, &flags) == pack<kF>(truncated);
   }
-  drop = std::max(drop, 0);
-  auto [coefficient, flags] = cut(x.coefficient, drop, x.rest, x.negative, rounding);
-  int exponent = x.exponent + drop;
-  if (coefficient == kPower<Word>[kTarget.digits]) {
-    coefficient /= 10;
-    exponent++;
-  }
-  if (!tiny && exponent + digits(coefficient) - 1 > kTarget.last_normal()) {
-    out.flags |= fpscr::OX;
-    if (!(fpscr & fpscr::OE)) {
-      const bool finite = rounding == Rounding::kZero || rounding == Rounding::kShorter ||
-                          rounding == (x.negative ? Rounding::kUp : Rounding::kDown);
-      out.value.kind = finite ? Kind::kFinite : Kind::kInfinity;
-      if (finite) {
-        out.value.exponent = kTarget.greatest;
-        out.value.coefficient = kPower<Word>[kTarget.digits] - 1;
-      }
-      // FR is undefined here.
-      out.flags |= fpscr::XX | fpscr::FI | (finite ? 0 : fpscr::FR);
-      return out;
-    }
-    wrap = -kWrap;
-  }
-  exponent += wrap;
-  ideal += wrap;
-  out.source_format = kNarrowing && wrap;
-  out.flags |= flags;
-  if (flags) {
-    if (tiny) out.flags |= fpscr::UX;
+  // Magnitudes, with exponents that take the remainder, which is a number of the format, out of all limits.
+  a.negative = b.negative = false;
+  const auto scaled = [&](int exponent, bool negative) {
+    return pack<kF>({.negative = negative, .exponent = exponent, .coefficient = truncated.coefficient});
+  };
+  if constexpr (kOp == Op::kMultiply) {
+    truncated.exponent -= a.exponent + b.exponent;
+    a.exponent = b.exponent = 0;
+    const auto rest = L::multiply_add(pack<kF>(a), pack<kF>(b), scaled(truncated.exponent, true),
+                                      BID_ROUNDING_TO_ZERO, &flags);
+    return L::at_most(rest, half_unit<kF>(truncated), &flags);
   } else {
-    if (!out.source_format) ideal = std::clamp(ideal, kTarget.least(), kTarget.greatest);
-    if (exponent < ideal) strip(coefficient, exponent, ideal);
+    a.exponent -= b.exponent + truncated.exponent;
+    b.exponent = 0;
+    const auto rest =
+        L::multiply_add(pack<kF>(b), scaled(0, true), pack<kF>(a), BID_ROUNDING_TO_ZERO, &flags);
+    return L::at_most(L::add(rest, rest, BID_ROUNDING_UP, &flags), pack<kF>(b), &flags);
   }
-  // Zeros at the end, towards the ideal exponent or because the exponent is too great.
-  int pad = 0;
-  if (!flags && exponent > ideal) pad = std::min(exponent - ideal, kTarget.digits - digits(coefficient));
-  if (!out.source_format) pad = std::max(pad, exponent - kTarget.greatest);
-  if (pad > 0) {
-    coefficient *= kPower<Word>[static_cast<unsigned>(pad)];
-    exponent -= pad;
+}
+
+// ---- the operations
+
+template <Op kOp, class W>
+u64 invalid_cause(const Number<W>& a) {
+  switch (kOp) {
+    case Op::kAdd:
+    case Op::kSubtract:
+      return fpscr::VXISI;
+    case Op::kMultiply:
+      return fpscr::VXIMZ;
+    case Op::kDivide:
+      return a.infinite() ? fpscr::VXIDI : fpscr::VXZDZ;
   }
-  out.value.exponent = exponent;
-  out.value.coefficient = coefficient;
+  __builtin_unreachable();
+}
+
+template <Op kOp, Format kF>
+[[gnu::always_inline]] inline Result<kF> unwrapped(u64 fpscr, const NumberOf<kF>& a, const NumberOf<kF>& b) {
+  const auto r = rounded<kF>(
+      current_rounding(fpscr),
+      [&](unsigned mode, unsigned* flags) { return run<kOp, kF>(a, b, mode, flags); },
+      [&](const NumberOf<kF>& truncated) { return at_most_half<kOp, kF>(a, b, truncated); });
+  Result<kF> out{unpack<kF>(r.value)};
+  if (r.flags) [[unlikely]]
+    out.flags = status(r, invalid_cause<kOp>(a));
   return out;
 }
 
-/// The delivered result. `ideal` is the exponent that an exact one comes as near to as it can. Narrowing has
-/// a source format other than the target.
-template <Format kTarget, class Word, Format kSource = kTarget>
-[[gnu::always_inline]] inline Outcome<Word> round(u64 fpscr, const Exact<Word>& x, int ideal) {
-  if (x.exponent == ideal && x.coefficient < kPower<Word>[kTarget.digits] &&
-      x.exponent >= kTarget.first_normal() && x.exponent <= kTarget.greatest) [[likely]] {
-    // As it stands. There is no rest with so few digits.
-    return {{x.negative, Kind::kFinite, x.exponent, x.coefficient}};
+/// The result with an adjusted exponent: the operation where there is room, and then as far away as it has to
+/// be.
+template <Op kOp, Format kF>
+[[gnu::noinline]] Result<kF> wrapped(u64 fpscr, u64 exception, NumberOf<kF> a, NumberOf<kF> b) {
+  int moved;
+  if constexpr (kOp == Op::kMultiply || kOp == Op::kDivide) {
+    moved = kOp == Op::kMultiply ? a.exponent + b.exponent : a.exponent - b.exponent;
+    a.exponent = b.exponent = 0;
+  } else {
+    // The exponent that decides; how far away the other is does not matter outside of the format's range, for
+    // an operand so small only makes the sum inexact, and one so great is a zero.
+    moved = exception == fpscr::OX ? std::max(a.exponent, b.exponent) : std::min(a.exponent, b.exponent);
+    for (auto* n : {&a, &b}) n->exponent = std::clamp(n->exponent - moved, kF.least(), kF.greatest);
   }
-  return round_any<kTarget, Word, kSource>(fpscr, x, ideal);
+  Result<kF> out = unwrapped<kOp, kF>(fpscr, a, b);
+  out.value.exponent += moved + (exception == fpscr::OX ? -kF.wrap : kF.wrap);
+  out.flags |= exception;
+  return out;
 }
 
-/// The sign of a zero sum of numbers with different signs.
-inline bool cancelled_sign(u64 fpscr) { return static_cast<Rounding>(fpscr >> 32 & 7) == Rounding::kDown; }
-
-/// high + low or high - low, both times 10^exponent; `rest` belongs to `low`.
-template <class W>
-[[gnu::always_inline]] inline Exact<W> sum(u64 fpscr, bool negative, bool subtract, W high, W low,
-                                           int exponent, bool rest = false) {
-  if (!subtract) return {negative, exponent, high + low, rest};
-  if (high > low) return {negative, exponent, high - low - rest, rest};
-  return {high == low ? cancelled_sign(fpscr) : !negative, exponent, low - high};
-}
-
-/// The sum of numbers with different exponents, the first one greater.
-template <class W>
-[[gnu::noinline]] Exact<W> aligned_sum(u64 fpscr, const Number<W>& a, const Number<W>& b) {
-  constexpr int kRoom = sizeof(W) == 8 ? 19 : 38;  // all digits that fit, and a carry does too
-  const bool differ = a.negative != b.negative;
-  if (!a.coefficient) {
-    const bool negative = !b.coefficient && differ ? cancelled_sign(fpscr) : b.negative;
-    return {negative, b.exponent, b.coefficient};
+/// a op b; neither is a NaN.
+template <Op kOp, Format kF>
+[[gnu::always_inline]] inline Result<kF> compute(u64 fpscr, const NumberOf<kF>& a, const NumberOf<kF>& b) {
+  Result<kF> out = unwrapped<kOp, kF>(fpscr, a, b);
+  if (fpscr & (fpscr::OE | fpscr::UE)) [[unlikely]] {
+    if (const u64 exception = wrapping<kF>(fpscr, out)) return wrapped<kOp, kF>(fpscr, exception, a, b);
   }
-  if (!b.coefficient) return {a.negative, a.exponent, a.coefficient};
-  const int distance = a.exponent - b.exponent, room = std::min(distance, kRoom - digits(a.coefficient));
-  const W high = a.coefficient * kPower<W>[static_cast<unsigned>(room)];
-  const int below = distance - room;
-  if (below <= 0) return sum(fpscr, a.negative, differ, high, b.coefficient, b.exponent);
-  // What lies below the last digit of `high` counts only as something.
-  Divided<W> low{0, 1};
-  if (below < kRoom) low = divided(b.coefficient, kPower<W>[static_cast<unsigned>(below)]);
-  return sum(fpscr, a.negative, differ, high, low.quotient, b.exponent + below, low.remainder != 0);
+  return out;
 }
 
-template <Format kFormat, class W = Word<kFormat>>
-[[gnu::always_inline]] inline Outcome<W> add(u64 fpscr, const Number<W>& a, const Number<W>& b) {
-  const Exact<W> exact = a.exponent == b.exponent  ? sum(fpscr, a.negative, a.negative != b.negative,
-                                                         a.coefficient, b.coefficient, a.exponent)
-                         : a.exponent > b.exponent ? aligned_sum(fpscr, a, b)
-                                                   : aligned_sum(fpscr, b, a);
-  return round<kFormat, W>(fpscr, exact, std::min(a.exponent, b.exponent));
+/// -1, 0, 1 as a is less than, equal to, greater than b; neither is a NaN.
+template <Format kF>
+int compare(const NumberOf<kF>& a, const NumberOf<kF>& b) {
+  unsigned flags = 0;
+  const auto x = pack<kF>(a), y = pack<kF>(b);
+  return Library<kF>::less(x, y, &flags) ? -1 : !Library<kF>::equal(x, y, &flags);
 }
 
-/// A long coefficient cut to two or more digits than any precision needs.
-inline Exact<u64> shorten(bool negative, int exponent, u128 coefficient) {
-  if (coefficient < kPower<u64>[19]) return {negative, exponent, static_cast<u64>(coefficient)};
-  const int count = digits_of_bits(bit_width(coefficient)) + 1 - 19;
-  const auto [quotient, remainder] = divide(coefficient, kPower<u64>[static_cast<unsigned>(count)]);
-  return {negative, exponent + count, quotient, remainder != 0};
-}
-inline Exact<u128> shorten(bool negative, int exponent, U256 coefficient) {
-  if (!coefficient.high && coefficient.low < kPower<u128>[38]) return {negative, exponent, coefficient.low};
-  const int count = digits_of_bits(bit_width(coefficient)) + 1 - 38;
-  const auto [quotient, remainder] = divide(coefficient, kPower<u128>[static_cast<unsigned>(count)]);
-  return {negative, exponent + count, quotient, remainder != 0};
+/// `b` with the exponent of `quantum`; VXCVI if that takes more digits than there are. Neither is a NaN.
+template <Format kF>
+Result<kF> quantize(const NumberOf<kF>& quantum, const NumberOf<kF>& b, Rounding rounding) {
+  const auto x = pack<kF>(b), y = pack<kF>(quantum);
+  const auto r = rounded<kF>(
+      rounding, [&](unsigned mode, unsigned* flags) { return Library<kF>::quantize(x, y, mode, flags); },
+      [&](const NumberOf<kF>& truncated) { return at_most_half<kF>(b, truncated); });
+  return {unpack<kF>(r.value), status(r, fpscr::VXCVI)};
 }
 
-template <Format kFormat, class W = Word<kFormat>>
-[[gnu::always_inline]] inline Outcome<W> multiply(u64 fpscr, const Number<W>& a, const Number<W>& b) {
-  const int exponent = a.exponent + b.exponent;
-  const auto product = multiply(a.coefficient, b.coefficient);
-  return round<kFormat>(fpscr, shorten(a.negative != b.negative, exponent, product), exponent);
+/// `b` as an integer whose exponent is not negative; no NaN.
+template <Format kF>
+Result<kF> integral(const NumberOf<kF>& b, Rounding rounding) {
+  const auto x = pack<kF>(b);
+  const auto r = rounded<kF>(
+      rounding, [&](unsigned mode, unsigned* flags) { return Library<kF>::round(x, mode, flags); },
+      [&](const NumberOf<kF>& truncated) { return at_most_half<kF>(b, truncated); });
+  return {unpack<kF>(r.value), status(r, 0)};
 }
 
-/// b is not zero.
-template <Format kFormat, class W = Word<kFormat>>
-[[gnu::always_inline]] inline Outcome<W> divide(u64 fpscr, const Number<W>& a, const Number<W>& b) {
-  const bool negative = a.negative != b.negative;
-  const int ideal = a.exponent - b.exponent;
-  if (!a.coefficient) return round<kFormat, W>(fpscr, {negative}, ideal);
-  // A dividend that makes one or two digits more than the precision: enough to tell, with the remainder.
-  const W dividend = a.coefficient, divisor = b.coefficient;
-  const int fill = kFormat.digits - digits(dividend), more = digits(divisor) + 1;
-  const auto [quotient, remainder] =
-      divide(multiply(static_cast<W>(dividend * kPower<W>[static_cast<unsigned>(fill)]),
-                      kPower<W>[static_cast<unsigned>(more)]),
-             divisor);
-  return round<kFormat, W>(fpscr, {negative, ideal - fill - more, quotient, remainder != 0}, ideal);
-}
-
-/// -1, 0, 1 as a is less than, equal to, greater than b.
-template <class W>
-int compare(const Number<W>& a, const Number<W>& b) {
-  W x = a.coefficient, y = b.coefficient;
-  if (!x || !y) return x ? (a.negative ? -1 : 1) : y ? (b.negative ? 1 : -1) : 0;
-  if (a.negative != b.negative) return a.negative ? -1 : 1;
-  const int distance = a.exponent - b.exponent, top = digits(x) - digits(y) + distance;
-  int magnitude = top;
-  if (top == 0) {
-    (distance > 0 ? x : y) *= kPower<W>[static_cast<unsigned>(std::abs(distance))];
-    magnitude = x < y ? -1 : x > y;
-  }
-  if (magnitude == 0) return 0;
-  return (magnitude > 0) != a.negative ? 1 : -1;
-}
-
-/// `value` with another exponent; false if that takes more digits than there are.
-template <Format kFormat, class W = Word<kFormat>>
-bool quantize(const Number<W>& value, int exponent, Rounding rounding, Outcome<W>& out) {
-  const W coefficient = value.coefficient;
-  out.value = value;
-  out.value.exponent = exponent;
-  const int distance = value.exponent - exponent;
-  if (!coefficient) return true;
-  if (distance > 0) {
-    if (digits(coefficient) + distance > kFormat.digits) return false;
-    out.value.coefficient = coefficient * kPower<W>[static_cast<unsigned>(distance)];
-    return true;
-  }
-  const auto [kept, flags] = cut(coefficient, -distance, false, value.negative, rounding);
-  out.value.coefficient = kept;
-  out.flags |= flags;
-  return true;
+/// `b`, which is no NaN, in the next narrower format.
+template <Format kF>
+Result<kF> narrow(u64 fpscr, const NumberOf<kF>& b) {
+  using N = Narrowing<kF>;
+  static constexpr Format kNarrow = N::kNarrow;
+  const auto unwrapped = [fpscr](const NumberOf<kF>& value) -> Result<kF> {
+    const auto x = pack<kF>(value);
+    const auto r = rounded<kNarrow>(
+        current_rounding(fpscr), [&](unsigned mode, unsigned* flags) { return N::narrow(x, mode, flags); },
+        [&](const NumberOf<kNarrow>& t) {
+          return at_most_half<kF>(value, {t.negative, t.kind, t.exponent, t.coefficient});
+        });
+    const auto n = unpack<kNarrow>(r.value);
+    return {{n.negative, n.kind, n.exponent, n.coefficient}, status(r, 0)};
+  };
+  Result<kF> out = unwrapped(b);
+  const u64 exception = wrapping<kNarrow>(fpscr, out);
+  if (!exception) return out;
+  out = unwrapped({b.negative, b.kind, 0, b.coefficient});
+  out.value.exponent += b.exponent + (exception == fpscr::OX ? -kF.narrowing_wrap : kF.narrowing_wrap);
+  out.flags |= exception;
+  out.source_format = true;
+  return out;
 }
 
 }  // namespace baton::cpu::dfp

@@ -10,9 +10,6 @@ namespace {
 template <bool kQuad>
 inline constexpr Format kFormat = kQuad ? kExtended : kLong;
 
-template <Format kF>
-using Result = Outcome<Word<kF>>;
-
 template <bool kQuad>
 Bits<kFormat<kQuad>> bits(const State& s, u32 r) {
   if constexpr (kQuad)
@@ -36,13 +33,6 @@ NumberOf<kFormat<kQuad>> get(const State& s, u32 r) {
 template <bool kQuad>
 void put(State& s, u32 r, const NumberOf<kFormat<kQuad>>& d) {
   put_bits<kQuad>(s, r, encode<kFormat<kQuad>>(d));
-}
-
-/// Not zero, and smaller than every normal number.
-template <Format kF, class W>
-bool subnormal(const Number<W>& n) {
-  return n.finite() && n.coefficient && n.exponent < kF.first_normal() &&
-         n.exponent + digits(n.coefficient) - 1 < kF.first_normal();
 }
 
 /// FPRF of a result.
@@ -126,11 +116,10 @@ void set_condition(State& s, u32 crf, u32 value) {
   s.fpscr = (s.fpscr & ~fpscr::FPCC) | u64{value} << 12;
 }
 
-Rounding current_rounding(const State& s) { return static_cast<Rounding>(s.fpscr >> 32 & 7); }
 /// RMC of quantize, reround and, with `r` 0, of rounding to an integer.
 Rounding rounding_of(const State& s, u32 rmc) {
   static constexpr Rounding kFirst[] = {Rounding::kHalfEven, Rounding::kZero, Rounding::kHalfAway};
-  return rmc == 3 ? current_rounding(s) : kFirst[rmc];
+  return rmc == 3 ? current_rounding(s.fpscr) : kFirst[rmc];
 }
 Rounding second_rounding(u32 rmc) {
   static constexpr Rounding kSecond[] = {Rounding::kUp, Rounding::kDown, Rounding::kAway,
@@ -138,102 +127,18 @@ Rounding second_rounding(u32 rmc) {
   return kSecond[rmc];
 }
 
-/// One of the operands is an infinity, and none a NaN.
-template <Format kF, class W = Word<kF>>
-Outcome<W> with_infinity(Op op, const Number<W>& a, const Number<W>& b) {
-  const bool differ = a.negative != b.negative;
-  switch (op) {
-    case Op::kAdd:
-    case Op::kSubtract: {
-      const bool opposite = differ != (op == Op::kSubtract);
-      if (a.infinite() && b.infinite() && opposite) return invalid<W>(fpscr::VXISI);
-      return infinity<W>(a.infinite() ? a.negative : b.negative != (op == Op::kSubtract));
-    }
-    case Op::kMultiply:
-      return a.zero() || b.zero() ? invalid<W>(fpscr::VXIMZ) : infinity<W>(differ);
-    case Op::kDivide:
-      if (b.finite()) return infinity<W>(differ);
-      if (a.infinite()) return invalid<W>(fpscr::VXIDI);
-      return {{.negative = differ, .exponent = kF.least()}};
-  }
-  __builtin_unreachable();
-}
-
-/// An operand is an infinity or a NaN.
-template <Format kF, class W = Word<kF>>
-[[gnu::noinline]] Outcome<W> not_finite(Op op, const Number<W>& a, const Number<W>& b) {
-  Outcome<W> out;
-  return propagates(a, b, out) ? out : with_infinity<kF>(op, a, b);
-}
-
-template <Op kOp, Format kF, class W = Word<kF>>
-[[gnu::always_inline]] inline Outcome<W> compute(u64 fpscr, const Number<W>& a, const Number<W>& b) {
-  if (!a.finite() || !b.finite()) [[unlikely]]
-    return not_finite<kF>(kOp, a, b);
-  switch (kOp) {
-    case Op::kAdd:
-      return add<kF>(fpscr, a, b);
-    case Op::kSubtract:
-      return add<kF>(fpscr, a, {!b.negative, b.kind, b.exponent, b.coefficient});
-    case Op::kMultiply:
-      return multiply<kF>(fpscr, a, b);
-    case Op::kDivide:
-      if (b.coefficient) [[likely]]
-        return divide<kF>(fpscr, a, b);
-      if (!a.coefficient) return invalid<W>(fpscr::VXZDZ);
-      return infinity<W>(a.negative != b.negative, fpscr::ZX);
-  }
-  __builtin_unreachable();
-}
-
-/// `b` with the exponent of the quantum; NaNs have been dealt with.
-template <Format kF, class W = Word<kF>>
-Outcome<W> quantized(const Number<W>& quantum, const Number<W>& b, Rounding rounding) {
-  if (quantum.infinite() && b.infinite()) return infinity<W>(b.negative);
-  Outcome<W> out;
-  const bool possible =
-      quantum.finite() && b.finite() && dfp::quantize<kF>(b, quantum.exponent, rounding, out);
-  return possible ? out : invalid<W>(fpscr::VXCVI);
-}
-
-template <Format kF, class W = Word<kF>>
-Outcome<W> rerounded(const Number<W>& b, int significance, Rounding rounding) {
-  if (b.infinite()) return infinity<W>(b.negative);
+template <Format kF>
+Result<kF> rerounded(const NumberOf<kF>& b, int significance, Rounding rounding) {
+  if (b.infinite()) return infinity<Word<kF>>(b.negative);
   const int excess = digits(b.coefficient) - significance;
   if (significance == 0 || excess <= 0) return {b};
-  Outcome<W> out;
-  dfp::quantize<kF>(b, b.exponent + excess, rounding, out);
+  if (b.exponent + excess > kF.greatest) return invalid<Word<kF>>(fpscr::VXCVI);
+  Result<kF> out = dfp::quantize<kF>({.exponent = b.exponent + excess}, b, rounding);
   if (digits(out.value.coefficient) > significance) {
     out.value.coefficient /= 10;
     out.value.exponent++;
   }
-  return out.value.exponent > kF.greatest ? invalid<W>(fpscr::VXCVI) : out;
-}
-
-template <Format kF, class W = Word<kF>>
-Outcome<W> integral(const Number<W>& b, Rounding rounding) {
-  if (b.infinite()) return infinity<W>(b.negative);
-  if (b.exponent >= 0) return {b};
-  Outcome<W> out;
-  dfp::quantize<kF>(b, 0, rounding, out);
-  return out;
-}
-
-/// The magnitude as an integer, if it is less than 2^64.
-template <class W>
-bool integer_of(const Number<W>& b, Rounding rounding, u64& magnitude, u64& flags) {
-  if (!b.finite()) return false;
-  u128 whole = b.coefficient;
-  if (b.exponent <= 0) {
-    const auto kept = cut(b.coefficient, -b.exponent, false, b.negative, rounding);
-    whole = kept.coefficient;
-    flags = kept.flags;
-  } else if (whole) {
-    if (digits(b.coefficient) + b.exponent > 20) return false;
-    whole *= kPower<u128>[static_cast<unsigned>(b.exponent)];
-  }
-  magnitude = static_cast<u64>(whole);
-  return !(whole >> 64);
+  return out.value.exponent > kF.greatest ? invalid<Word<kF>>(fpscr::VXCVI) : out;
 }
 
 /// Digits as BCD and back, 16 of them at most.
@@ -261,7 +166,8 @@ bool digits_of_bcd(u64 bcd, int count, u64& value) {
 template <bool kQuad, Op kOp>
 [[gnu::noinline]] Flow arithmetic(State& s, u32 frt, u32 fra, u32 frb) {
   const auto a = get<kQuad>(s, fra), b = get<kQuad>(s, frb);
-  const auto out = compute<kOp, kFormat<kQuad>>(s.fpscr, a, b);
+  Result<kFormat<kQuad>> out;
+  if (!propagates(a, b, out)) out = compute<kOp, kFormat<kQuad>>(s.fpscr, a, b);
   if (out.flags) return complete<kQuad>(s, frt, out);
   // Nothing happened.
   put<kQuad>(s, frt, out.value);
@@ -271,7 +177,7 @@ template <bool kQuad, Op kOp>
 
 template <bool kQuad>
 [[gnu::noinline]] Flow compare(State& s, bool ordered, u32 crf, u32 fra, u32 frb) {
-  auto a = get<kQuad>(s, fra), b = get<kQuad>(s, frb);
+  const auto a = get<kQuad>(s, fra), b = get<kQuad>(s, frb);
   if (a.nan() || b.nan()) {
     u64 causes = 0;
     if (a.signalling() || b.signalling()) {
@@ -287,12 +193,7 @@ template <bool kQuad>
       return sem::raise(s, Vector::kProgram, program::kFloat);
     return Flow::kNext;
   }
-  // Among infinities only the sign counts, against numbers an infinity is one of the greatest.
-  for (auto* d : {&a, &b}) {
-    if (d->infinite())
-      *d = {.negative = d->negative, .exponent = kFormat<kQuad>.greatest * 2, .coefficient = 1};
-  }
-  const int order = dfp::compare(a, b);
+  const int order = dfp::compare<kFormat<kQuad>>(a, b);
   set_condition(s, crf, order < 0 ? 8 : order > 0 ? 4 : 2);
   return Flow::kNext;
 }
@@ -349,7 +250,7 @@ template <bool kQuad>
 [[gnu::noinline]] Flow quantize(State& s, u32 frt, u32 fra, u32 frb, u32 rmc) {
   const auto a = get<kQuad>(s, fra), b = get<kQuad>(s, frb);
   Result<kFormat<kQuad>> out;
-  if (!propagates(a, b, out)) out = quantized<kFormat<kQuad>>(a, b, rounding_of(s, rmc));
+  if (!propagates(a, b, out)) out = dfp::quantize<kFormat<kQuad>>(a, b, rounding_of(s, rmc));
   return complete<kQuad>(s, frt, out);
 }
 
@@ -357,7 +258,8 @@ template <bool kQuad>
 [[gnu::noinline]] Flow quantize_immediate(State& s, u32 frt, int exponent, u32 frb, u32 rmc) {
   const auto b = get<kQuad>(s, frb);
   Result<kFormat<kQuad>> out;
-  if (!propagates(b, out)) out = quantized<kFormat<kQuad>>({.exponent = exponent}, b, rounding_of(s, rmc));
+  if (!propagates(b, out))
+    out = dfp::quantize<kFormat<kQuad>>({.exponent = exponent}, b, rounding_of(s, rmc));
   return complete<kQuad>(s, frt, out);
 }
 
@@ -398,9 +300,7 @@ template <bool kQuad>
 [[gnu::noinline]] Flow long_to_short(State& s, u32 frt, u32 frb) {
   const auto b = get<false>(s, frb);
   Outcome<u64> out{b};
-  if (b.finite()) {
-    out = round<kShort, u64, kLong>(s.fpscr, {b.negative, b.exponent, b.coefficient}, b.exponent);
-  }
+  if (b.finite()) out = narrow<kLong>(s.fpscr, b);
   return complete(s, out.flags, [&] {
     if (out.source_format) {
       put<false>(s, frt, out.value);
@@ -414,10 +314,7 @@ template <bool kQuad>
 [[gnu::noinline]] Flow extended_to_long(State& s, u32 frt, u32 frb) {
   const auto b = get<true>(s, frb);
   Outcome<u128> out;
-  if (b.infinite())
-    out = infinity<u128>(b.negative);
-  else if (!propagates(b, out))
-    out = round<kLong, u128, kExtended>(s.fpscr, {b.negative, b.exponent, b.coefficient}, b.exponent);
+  if (!propagates(b, out)) out = narrow<kExtended>(s.fpscr, b);
   return complete(s, out.flags, [&] {
     if (out.source_format) {
       put<true>(s, frt, out.value);
@@ -437,16 +334,27 @@ template <bool kQuad>
 
 template <bool kQuad>
 [[gnu::noinline]] Flow to_integer(State& s, u32 frt, u32 frb) {
+  constexpr Format kF = kFormat<kQuad>;
   constexpr u64 kLimit = u64{1} << 63;
   const auto b = get<kQuad>(s, frb);
-  u64 magnitude = 0, flags = 0;
-  const bool fits = integer_of(b, current_rounding(s), magnitude, flags) && magnitude < kLimit + b.negative;
-  if (!fits) {
+  u64 integer = kLimit, flags = 0;
+  if (b.nan()) {
     flags = fpscr::VXCVI | (b.signalling() ? fpscr::VXSNAN : 0);
-    magnitude = b.negative && !b.nan() ? kLimit : kLimit - 1;
+  } else {
+    const auto [n, status, _] = integral<kF>(b, current_rounding(s.fpscr));
+    flags = status;
+    if (n.finite() && n.exponent == 0 && n.coefficient < kLimit) {
+      // Nearly always; the library takes three times as long.
+      const u64 magnitude = static_cast<u64>(n.coefficient);
+      integer = n.negative ? 0 - magnitude : magnitude;
+    } else {
+      unsigned invalid = 0;
+      integer = Library<kF>::to_integer(pack<kF>(n), &invalid);
+      if (invalid) flags = fpscr::VXCVI, integer = b.negative ? kLimit : kLimit - 1;
+    }
   }
   return complete(s, flags, [&] {
-    s.fpr[frt] = b.nan() ? kLimit : b.negative ? 0 - magnitude : magnitude;
+    s.fpr[frt] = integer;
     return ~u64{0};
   });
 }

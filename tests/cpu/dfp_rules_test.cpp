@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The rules of decimal floating point by hand (POWER6-ISA 2.4, 4.11, 4.12).
 #include <gtest/gtest.h>
+#include <immintrin.h>
 
 #include "cpu/dfp/format.h"
 #include "cpu/fpu/fpu.h"
@@ -585,6 +586,23 @@ TEST(DecimalRules, TargetsMayBeOperands) {
   out = run_decimal(word, in);
   EXPECT_EQ(to_string(decode_decimal(kDecimal64, out.fpr[4])), "3E0");
   EXPECT_EQ(out.fpr[5], 0u);
+}
+
+/// The binary floating point of the host is that of the guest as well.
+TEST(DecimalRules, TheHostsFloatingPointControlIsLeftAlone) {
+  const auto control = [] {
+    u16 x87;
+    asm volatile("fnstcw %0" : "=m"(x87));
+    return u32{x87} << 16 | (_mm_getcsr() & ~static_cast<u32>(_MM_EXCEPT_MASK));
+  };
+  const u32 before = control();
+  DecimalOperands operands(8);
+  for (const std::string& name : dfp_mnemonics()) {
+    for (int i = 0; i < 500; i++) {
+      run_decimal(operands.word_of(name), operands.state(name, true));
+      ASSERT_EQ(control(), before) << name;
+    }
+  }
 }
 
 }  // namespace

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Decimal floating point: hand-written rules, exact rational arithmetic (GMP), decTest, Intel's library, and QEMU's
 # user mode as a peer.
-# The variant that takes operands, rounding mode and flags as arguments.
-find_library(BID_LIBRARY bidgcc000 REQUIRED)
 find_path(GMPXX_INCLUDE gmpxx.h REQUIRED)
 find_library(GMP_LIBRARY gmp REQUIRED)
 find_library(GMPXX_LIBRARY gmpxx REQUIRED)
