@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpu/isa/isa.h"
 
-#include <capstone/capstone.h>
-
 #include <algorithm>
 #include <array>
-#include <cctype>
-#include <cstdio>
 #include <map>
 #include <memory>
 #include <vector>
@@ -108,6 +104,8 @@ bool valid_form(Id id, u32 word) {
     case Id::stfdu:
     case Id::stfdux:
       return ra != 0;
+    case Id::lq:
+      return ra != rt;
     case Id::bcctr:
     case Id::bcctrl:
       return word & 0x00800000;
@@ -115,68 +113,6 @@ bool valid_form(Id id, u32 word) {
       return true;
   }
 }
-
-std::string table_text(u64 ea, const Row& row, u32 word) {
-  std::string text = row.mnemonic;
-  const char* separator = " ";
-  std::string_view rest = row.operands;
-  while (!rest.empty()) {
-    const std::string_view item = rest.substr(0, rest.find(' '));
-    rest.remove_prefix(std::min(rest.size(), item.size() + 1));
-    const std::size_t bracket = item.find('[');
-    const std::string_view kind = item.substr(0, bracket);
-    unsigned first = 0, last = 0;
-    const int fields = std::sscanf(std::string(item.substr(bracket)).c_str(), "[%u:%u", &first, &last);
-    if (fields < 2) last = first;
-    const Operands o = operands(row, word);
-    i64 value = field(word, first, last);
-    std::string prefix;
-    if (kind == "GPR" || (kind == "GPR|0" && value != 0))
-      prefix = "r";
-    else if (kind == "FPR")
-      prefix = "f";
-    else if (kind == "VR")
-      prefix = "v";
-    else if (kind == "CRF")
-      prefix = "cr";
-    else if (kind == "SPR" || kind == "TBR" || kind.starts_with("disp") || item == "imm[16:31]" ||
-             item == "imm[16:29]" || item == "imm[16:27]")
-      value = o.imm;
-    if (row.form == Form::I || row.form == Form::B) {
-      if (kind.starts_with("disp") && !(word & 2)) value += static_cast<i64>(ea);
-    }
-    if ((kind == "FPR" || kind == "GPR") && (last == 9 || last == 14 || last == 19)) value <<= 1;
-    text += separator + prefix + std::to_string(value);
-    separator = ",";
-  }
-  return text;
-}
-
-/// Capstone's handle is not shareable between threads.
-class Capstone {
- public:
-  Capstone() {
-    const auto mode = static_cast<cs_mode>(CS_MODE_64 | CS_MODE_BIG_ENDIAN);
-    if (cs_open(CS_ARCH_PPC, mode, &handle_) != CS_ERR_OK) handle_ = 0;
-  }
-  ~Capstone() {
-    if (handle_ != 0) cs_close(&handle_);
-  }
-  std::string text(u64 ea, u32 word) {
-    if (handle_ == 0) return {};
-    u8 bytes[4];
-    store_be(bytes, word);
-    cs_insn* instruction = nullptr;
-    if (cs_disasm(handle_, bytes, sizeof bytes, ea, 1, &instruction) == 0) return {};
-    std::string result = instruction->mnemonic;
-    if (*instruction->op_str) result = result + " " + instruction->op_str;
-    cs_free(instruction, 1);
-    return result;
-  }
-
- private:
-  csh handle_ = 0;
-};
 
 }  // namespace
 
@@ -273,16 +209,6 @@ Operands operands(const Row& row, u32 word) {
       break;
   }
   return o;
-}
-
-std::string disassemble(u64 ea, u32 word) {
-  thread_local Capstone capstone;
-  std::string text = capstone.text(ea, word);
-  if (!text.empty()) return text;
-  if (const Row* row = decode(word)) return table_text(ea, *row, word);
-  char raw[24];
-  std::snprintf(raw, sizeof raw, ".long 0x%08x", word);
-  return raw;
 }
 
 }  // namespace baton::cpu::isa

@@ -74,8 +74,8 @@ struct Row {
 std::span<const Row> table();
 
 /// The row of an instruction word, or nullptr when POWER6 takes an illegal-instruction interrupt: no such
-/// opcode, or an invalid form (4.1: update with RA=0, loads also with RA=RT; 4.5: bcctr that decrements; odd
-/// pairs).
+/// opcode, or an invalid form (4.1: update with RA=0, loads also with RA=RT, and lq; 4.5: bcctr that
+/// decrements; odd pairs).
 const Row* decode(u32 word);
 
 /// The fields of an instruction as semantics take them; `imm` is used sign-extended.
@@ -85,7 +85,8 @@ struct Operands {
 };
 Operands operands(const Row& row, u32 word);
 
-/// Text of the instruction at `ea`; ".long" if it is none.
+/// Text of the instruction at `ea` for people, extended mnemonics included; ".long" if POWER6 has none. For
+/// what has to be read back: table_text() in assembly.h.
 std::string disassemble(u64 ea, u32 word);
 
 /// MASK(first, last) of the ISA for 32-bit words: ones from bit `first` round to bit `last` (0..31).
