@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "cpu/fpu/fpu.h"
+#include "tests/cpu/coverage.h"
 #include "tests/cpu/dfp_harness.h"
 
 namespace baton::test {
@@ -205,6 +206,7 @@ TEST(DecimalArithmetic, IsExact) {
     const std::string base = rc ? name.substr(0, name.size() - 1) : name;
     const DecimalFormat& format = quad ? kDecimal128 : kDecimal64;
     int failures = 0;
+    const u64 before = compared;
     for (u64 i = 0; i < dfp_case_count(1500) && failures < 3; i++) {
       const u32 word = operands.word_of(name);
       const DfpState in = operands.state(name, true);
@@ -239,6 +241,7 @@ TEST(DecimalArithmetic, IsExact) {
                     << "\nin   " << in << "\nwant " << want << "\ngot  " << got << "\nwant "
                     << to_string(e->value);
     }
+    if (compared != before) coverage::cases("gmp", name, compared - before);
   }
   std::cout << compared << " cases, " << wrapped << " with an enabled overflow or underflow\n";
   EXPECT_GT(compared, dfp_case_count(1500) * 20);

@@ -5,7 +5,7 @@ find_path(GMPXX_INCLUDE gmpxx.h REQUIRED)
 find_library(GMP_LIBRARY gmp REQUIRED)
 find_library(GMPXX_LIBRARY gmpxx REQUIRED)
 
-add_executable(cpu_dfp_tests dfp_harness.cpp dfp_dectest_test.cpp dfp_exact_test.cpp dfp_intel_test.cpp dfp_rules_test.cpp
+add_executable(cpu_dfp_tests dfp_harness.cpp fp_harness.cpp dfp_dectest_test.cpp dfp_exact_test.cpp dfp_intel_test.cpp dfp_rules_test.cpp
   dfp_valgrind_test.cpp)
 target_link_libraries(cpu_dfp_tests PRIVATE baton_cpu baton_coverage GTest::gtest_main ${BID_LIBRARY} ${GMPXX_LIBRARY}
   ${GMP_LIBRARY})
