@@ -160,6 +160,7 @@ TEST(DecimalPeer, AgreesWithIntel) {
                     << to_string(decode_decimal(format, b)) << "\nwant " << text(want) << std::hex << ' '
                     << status_of(flags) << "\ngot  " << text(got) << ' ' << (out.fpscr & kAll);
     }
+    coverage::cases("intel", name, compared - before);
   }
   std::cout << compared << " cases\n";
 }
