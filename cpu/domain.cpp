@@ -84,17 +84,19 @@ void Domain::code_stored(u64 ra, u64 length) {
     const u64 from = std::max(ra, base) - base, to = std::min(end, base + kFrameSize) - base;
     bool live = false;
     for (Thread* thread : threads_) {
-      OpPage* page = thread->known_op_page(frame);
-      if (!page || !page->live) continue;
-      page->stores++;
-      if (to - from == kFrameSize || page->stores >= kStoresUntilData) {
-        page->forget_all();
-        page->live = false;
-        page->stores = 0;
-      } else {
-        page->forget(from, to - from);
+      for (bool little : {false, true}) {
+        OpPage* page = thread->known_op_page(frame, little);
+        if (!page || !page->live) continue;
+        page->stores++;
+        if (to - from == kFrameSize || page->stores >= kStoresUntilData) {
+          page->forget_all();
+          page->live = false;
+          page->stores = 0;
+        } else {
+          page->forget(from, to - from);
+        }
+        live |= page->live;
       }
-      live |= page->live;
     }
     if (!live) memory_.set_holds_code(frame, false);
   }

@@ -39,11 +39,7 @@ void put_pmc(State& s, u64 value) {
 u64 zero(State&) { return 0; }
 void ignore(State&, u64) {}
 
-void put_amr(State& s, u64 value) {
-  if (s.amr == value) return;
-  s.amr = value;
-  s.thread->flush_translations();
-}
+void put_amr(State& s, u64 value) { s.thread->set_amr(value); }
 u64 get_dec(State& s) { return s.thread->dec(); }
 void put_dec(State& s, u64 value) { s.thread->set_dec(static_cast<u32>(value)); }
 u64 get_tb(State& s) { return s.thread->time_base(); }

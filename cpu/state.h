@@ -89,7 +89,8 @@ namespace pending {
 inline constexpr u32 kLines = 1,  ///< A line came up: look whether it is enabled.
     kKick = 2,                    ///< run() is to return kKicked.
     kSafepoint = 4,               ///< Somebody waits for the thread to pass a safepoint (cpu::Domain).
-    kStep = 8;                    ///< The thread runs one instruction at a time.
+    kStep = 8,                    ///< The thread runs one instruction at a time.
+    kContext = 16;                ///< A segment that code was fetched from is gone: isync must look again.
 }
 
 /// SLB entry in the formats of `slbmte` (POWER6-ISA 7.2).
@@ -120,7 +121,9 @@ struct State {
   u64 ea_mask = ~u64{0};  ///< All ones with MSR[SF], else 0xFFFFFFFF.
   u8 cr[8] = {};          ///< One CR field each: LT 8, GT 4, EQ 2, SO 1.
   u8 xer_so = 0, xer_ov = 0, xer_ca = 0, xer_count = 0;
-  TlbEntry* dtlb = nullptr;  ///< Array of kTlbEntries for the current MSR[DR], MSR[PR].
+  /// Where accesses look: an array of kTlbEntries for the current MSR[DR], MSR[PR]. With MSR[LE] one without
+  /// any entry, so that every access takes the slow path, which knows of byte order.
+  TlbEntry* dtlb = nullptr;
   // -- engine bookkeeping; see cpu/engine/interpreter.cpp
   u64 page_ea = 0;         ///< EA of the page that is being executed.
   Op* page_ops = nullptr;  ///< Predecoded instructions of that page.
@@ -129,7 +132,9 @@ struct State {
   std::atomic<u64> instructions{0};
   std::atomic<u32> pending{0};
   std::atomic<u32> lines{0};
-  FetchEntry* itlb = nullptr;  ///< Array of kFetchEntries for the current MSR[IR], MSR[PR].
+  TlbEntry* translations =
+      nullptr;                 ///< What dtlb is without MSR[LE]: where the slow path keeps what it finds.
+  FetchEntry* itlb = nullptr;  ///< Array of kFetchEntries for the current MSR[IR], MSR[PR], MSR[LE].
   Stop stop = Stop::kNone;
   Fault fault;
   Thread* thread = nullptr;

@@ -45,8 +45,9 @@ constexpr Rights rights(unsigned pp, bool key) {
 Thread::Thread(Domain& domain, u32 pir, DecrementerAlarm* alarm)
     : domain_(domain),
       alarm_(alarm),
-      dtlb_(std::make_unique<std::array<std::array<TlbEntry, kTlbEntries>, kModes>>()),
-      itlb_(std::make_unique<std::array<std::array<FetchEntry, kFetchEntries>, kModes>>()) {
+      dtlb_(std::make_unique<std::array<std::array<TlbEntry, kTlbEntries>, kModes + 1>>()),
+      dtlb_key_(std::make_unique<std::array<std::array<u8, kTlbEntries>, kModes>>()),
+      itlb_(std::make_unique<std::array<std::array<FetchEntry, kFetchEntries>, 2 * kModes>>()) {
   state_.thread = this;
   state_.pir = pir;
   domain_.add(this);
@@ -95,8 +96,10 @@ void Thread::state_changed() {
 void Thread::update_mode() {
   State& s = state_;
   const unsigned translated = s.msr & msr::PR ? 2 : 1;
-  s.dtlb = (*dtlb_)[s.msr & msr::DR ? translated : 0].data();
-  s.itlb = (*itlb_)[s.msr & msr::IR ? translated : 0].data();
+  const bool little = s.msr & msr::LE;
+  s.translations = (*dtlb_)[s.msr & msr::DR ? translated : 0].data();
+  s.dtlb = little ? (*dtlb_)[kModes].data() : s.translations;
+  s.itlb = (*itlb_)[(s.msr & msr::IR ? translated : 0) + (little ? kModes : 0)].data();
   s.ea_mask = s.msr & msr::SF ? ~u64{0} : 0xFFFFFFFF;
   // A page that nia does not lie in, so that a branch to nia looks it up in the new mode.
   s.page_ea = ~s.nia;
@@ -116,7 +119,9 @@ Exit Thread::run(u64 max_instructions) {
     take_pending();
     if (counted && s.instructions >= end) return Exit::kBudget;
     const u64 traced = s.msr & (msr::SE | msr::BE);
-    const u64 from = s.nia, completed = s.instructions;
+    const u64 completed = s.instructions;
+    // Branch trace does not ask whether the branch is taken.
+    const bool trace = traced & msr::SE || (traced && isa::is_branch(instruction_at(s.nia)));
     s.stop = Stop::kNone;
     enter_guest();
     if (!fetch_page(s.nia)) {
@@ -129,17 +134,18 @@ Exit Thread::run(u64 max_instructions) {
     leave_guest();
     if (s.stop == Stop::kHypercall) return Exit::kHypercall;
     if (s.stop == Stop::kInterrupt) {
+      if (s.fault.vector == Vector::kAlignment) s.dsisr = isa::alignment_dsisr(instruction_at(s.cia));
       deliver(s.fault.vector, s.fault.at_next ? s.nia : s.cia, s.fault.srr1);
       s.fault = {};
-    } else if (traced && s.stop == Stop::kPending && s.instructions != completed) {
-      const bool branched = s.nia != ((from + 4) & s.ea_mask);
-      if (traced & msr::SE || branched) deliver(Vector::kTrace, s.nia, 0);
+    } else if (trace && s.stop == Stop::kPending && s.instructions != completed) {
+      deliver(Vector::kTrace, s.nia, 0);
     }
   }
 }
 
 bool Thread::take_pending() {
   State& s = state_;
+  settle_decrementer();
   const u32 lines = s.lines.load(std::memory_order_seq_cst);
   if (!lines) return false;
   if (lines & line::kSystemReset) {
@@ -195,11 +201,26 @@ void Thread::set_dec(u32 value) {
   State& s = state_;
   s.dec_deadline = time_base() + static_cast<u64>(static_cast<i64>(static_cast<i32>(value))) + 1;
   if (value >> 31) return decrementer_expired();
+  arm_decrementer();
+}
+
+void Thread::arm_decrementer() {
+  State& s = state_;
   // The new alarm replaces the old one before the line goes down, so that the old one cannot raise it again;
   // the new one may have gone off in between.
   if (alarm_) alarm_->arm(s.dec_deadline);
   s.lines.fetch_and(~line::kDecrementer, std::memory_order_seq_cst);
   if (time_base() >= s.dec_deadline) decrementer_expired();
+}
+
+void Thread::settle_decrementer() {
+  State& s = state_;
+  if (!(s.lines.load(std::memory_order_seq_cst) & line::kDecrementer)) return;
+  const u64 now = time_base();
+  const u32 dec = static_cast<u32>(s.dec_deadline - 1 - now);
+  if (dec >> 31) return;
+  s.dec_deadline = now + dec + 1;
+  arm_decrementer();
 }
 
 void Thread::dispatched() {
@@ -263,12 +284,14 @@ Translated Thread::translate(u64 ea, Access access) const {
     const unsigned storage_key = (r & pte::kKeyHigh) >> 57 | (r & pte::kKeyLow) >> 9;
     denied = s.amr >> (62 - 2 * storage_key) & 3;
     if (denied & (access == Access::kStore ? 2 : 1)) return fail(dsisr::kKey);
+    t.key = static_cast<u8>(storage_key);
   }
   const u64 size_mask = (u64{1} << found->actual_shift) - 1;
   t.ra = (r & pte::kRpn & ~size_mask) | (ea & size_mask);
   if (!domain_.memory().contains(t.ra & ~u64{0xFFF}, kFrameSize)) return fail(dsisr::kNoTranslation);
   t.ok = true;
-  t.inhibited = r & (pte::kInhibited | pte::kWriteThrough);
+  t.inhibited = r & pte::kInhibited;
+  t.write_through = r & pte::kWriteThrough;
   t.page_shift = found->actual_shift;
   t.ptex = static_cast<u32>(found->ptex);
   t.may_read = !(denied & 1);
@@ -293,7 +316,39 @@ bool Thread::record(u64 ea, Access access, const Translated& t) {
   return false;
 }
 
-u8* Thread::access_slow(u64 ea, u64 size, Access access, u64* ra) {
+bool Thread::watched_page(u64 ea) const {
+  const State& s = state_;
+  return s.dabrx & 3 && s.dabr & 3 && ((s.dabr ^ ea) & ~u64{0xFFF}) == 0;
+}
+
+bool Thread::refused(u64 ea, u64 size, Access access, Use use, const Translated& t) {
+  State& s = state_;
+  const bool store = access == Access::kStore;
+  const auto stop = [&](Vector vector, u32 cause) {
+    s.stop = Stop::kInterrupt;
+    s.fault = {vector, 0, false};
+    s.dar = ea;
+    s.dsisr = cause | (store ? dsisr::kStore : 0);
+    return true;
+  };
+  if (t.inhibited || t.write_through) {
+    if (use == Use::kAtomic) return stop(Vector::kDataStorage, dsisr::kInhibited);
+    if (use == Use::kBlock) return stop(Vector::kAlignment, 0);
+    const bool unaligned = use == Use::kPart || (use == Use::kPlain && ea & (size - 1));
+    if (t.inhibited && unaligned) return stop(Vector::kAlignment, 0);
+  }
+  if (use != Use::kTouch && watched_page(ea)) {
+    const bool mode = s.dabrx & (s.msr & msr::PR ? 1 : 2);
+    const bool kind = s.dabr & (store ? 2 : 1);
+    const bool translation = s.dabrx & 8 || ((s.dabr & 4) != 0) == ((s.msr & msr::DR) != 0);
+    const u64 doubleword = s.dabr & ~u64{7};
+    if (mode && kind && translation && ea < doubleword + 8 && ea + size > doubleword)
+      return stop(Vector::kDataStorage, dsisr::kDabr);
+  }
+  return false;
+}
+
+u8* Thread::access_slow(u64 ea, u64 size, Access access, Use use, u64* ra) {
   State& s = state_;
   const bool store = access == Access::kStore;
   std::lock_guard lock(tlb_lock);
@@ -302,56 +357,45 @@ u8* Thread::access_slow(u64 ea, u64 size, Access access, u64* ra) {
     record(ea, access, t);
     return nullptr;
   }
-  bool watched = false;
-  if (s.dabrx & 3 && s.dabr & 3) {
-    watched = ((s.dabr ^ ea) & ~u64{0xFFF}) == 0;
-    const bool mode = s.dabrx & (s.msr & msr::PR ? 1 : 2);
-    const bool kind = s.dabr & (store ? 2 : 1);
-    const bool translation = s.dabrx & 8 || ((s.dabr & 4) != 0) == ((s.msr & msr::DR) != 0);
-    const u64 watched_dword = s.dabr & ~u64{7};
-    if (mode && kind && translation && ea < watched_dword + 8 && ea + size > watched_dword) {
-      s.stop = Stop::kInterrupt;
-      s.fault = {Vector::kDataStorage, 0, false};
-      s.dar = ea;
-      s.dsisr = dsisr::kDabr | (store ? dsisr::kStore : 0);
-      return nullptr;
-    }
-  }
+  if (refused(ea, size, access, use, t)) return nullptr;
   if (t.update && !domain_.hpt().set_bits(t.ptex, t.entry, t.update)) {
     // The entry changed between search and update.
-    return access_uncached(ea, access, ra);
+    return access_uncached(ea, size, access, use, ra);
   }
   if (t.update & pte::kChanged) t.changed = true;
   cpu::Memory& memory = domain_.memory();
   const u64 frame = t.ra >> kFrameShift;
   if (store && memory.tracking()) memory.dirty().set(frame);
   *ra = t.ra;
-  const u64 page = ea >> 12;
-  TlbEntry& entry = s.dtlb[page & (kTlbEntries - 1)];
-  if (watched) {
+  if (t.inhibited || t.write_through || watched_page(ea)) {
     note_use(ea, t.ptex);
-  } else {
-    const bool writable = t.may_write && t.changed && !memory.holds_code(frame) &&
-                          (!memory.tracking() || memory.dirty().test(frame));
-    entry.read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
-    entry.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
-    entry.addend = reinterpret_cast<u64>(memory.host(frame << kFrameShift)) - (page << 12);
-    entry.ptex = t.ptex;
-    entry.frame = static_cast<u32>(frame);
-    if (t.may_read) entry.read_tag.store(page, std::memory_order_relaxed);
-    if (writable) entry.write_tag.store(page, std::memory_order_relaxed);
+    return memory.host(t.ra);
   }
+  const u64 page = ea >> 12, index = page & (kTlbEntries - 1);
+  TlbEntry& entry = s.translations[index];
+  const bool writable = t.may_write && t.changed && !memory.holds_code(frame) &&
+                        (!memory.tracking() || memory.dirty().test(frame));
+  entry.read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+  entry.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+  entry.addend = reinterpret_cast<u64>(memory.host(frame << kFrameShift)) - (page << 12);
+  entry.ptex = t.ptex;
+  entry.frame = static_cast<u32>(frame);
+  (*dtlb_key_)[static_cast<u64>(&entry - dtlb_->front().data()) / kTlbEntries][index] = t.key;
+  keys_cached_ |= u32{1} << t.key;
+  if (t.may_read) entry.read_tag.store(page, std::memory_order_relaxed);
+  if (writable) entry.write_tag.store(page, std::memory_order_relaxed);
   return memory.host(t.ra);
 }
 
 /// The access alone, without filling the TLB; tlb_lock held.
-u8* Thread::access_uncached(u64 ea, Access access, u64* ra) {
+u8* Thread::access_uncached(u64 ea, u64 size, Access access, Use use, u64* ra) {
   for (;;) {
     Translated t = translate(ea, access);
     if (!t.ok) {
       record(ea, access, t);
       return nullptr;
     }
+    if (refused(ea, size, access, use, t)) return nullptr;
     if (t.update && !domain_.hpt().set_bits(t.ptex, t.entry, t.update)) continue;
     if (access == Access::kStore && domain_.memory().tracking())
       domain_.memory().dirty().set(t.ra >> kFrameShift);
@@ -363,10 +407,29 @@ u8* Thread::access_uncached(u64 ea, Access access, u64* ra) {
 
 /// Leaves a trace of an access that is not cached, for forget_ptex().
 void Thread::note_use(u64 ea, u32 ptex) {
-  TlbEntry& entry = state_.dtlb[(ea >> 12) & (kTlbEntries - 1)];
+  TlbEntry& entry = state_.translations[(ea >> 12) & (kTlbEntries - 1)];
   entry.read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
   entry.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
   entry.ptex = ptex;
+}
+
+void Thread::set_amr(u64 value) {
+  State& s = state_;
+  const u64 changed = s.amr ^ value;
+  u32 keys = 0;
+  for (unsigned key = 0; key < 32; key++)
+    if (changed >> (62 - 2 * key) & 3) keys |= u32{1} << key;
+  s.amr = value;
+  std::lock_guard lock(tlb_lock);
+  if (!(keys & keys_cached_)) return;
+  keys_cached_ &= ~keys;
+  for (unsigned mode = 1; mode < kModes; mode++) {
+    for (u64 i = 0; i < kTlbEntries; i++) {
+      if (!(keys >> (*dtlb_key_)[mode][i] & 1)) continue;
+      (*dtlb_)[mode][i].read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+      (*dtlb_)[mode][i].write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+    }
+  }
 }
 
 void Thread::slbmte(u64 rs, u64 rb) {
@@ -405,16 +468,22 @@ void Thread::forget_segment(const SlbEntry& entry) {
       if (wtag != TlbEntry::kNoTag && (wtag & mask) == want)
         e.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
     }
-    for (FetchEntry& e : (*itlb_)[mode]) {
+  }
+  bool code = false;
+  for (auto& mode : *itlb_) {
+    for (FetchEntry& e : mode) {
       const u64 tag = e.tag.load(std::memory_order_relaxed);
-      if (tag != TlbEntry::kNoTag && (tag & mask) == want)
-        e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+      if (tag == TlbEntry::kNoTag || (tag & mask) != want) continue;
+      e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+      code = true;
     }
   }
+  if (code) state_.pending.fetch_or(pending::kContext, std::memory_order_relaxed);
 }
 
 void Thread::flush_translations() {
   std::lock_guard lock(tlb_lock);
+  keys_cached_ = 0;
   for (auto& mode : *dtlb_) {
     for (TlbEntry& e : mode) {
       e.read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
@@ -438,8 +507,10 @@ bool Thread::forget_ptex(u32 ptex, u64 first_page, u64 pages) {
       e.read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
       e.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
     }
+  }
+  for (auto& mode : *itlb_) {
     for (u64 i = 0; i < std::min(pages, kFetchEntries); i++) {
-      FetchEntry& e = (*itlb_)[mode][(first_page + i) & (kFetchEntries - 1)];
+      FetchEntry& e = mode[(first_page + i) & (kFetchEntries - 1)];
       if (e.ptex != ptex) continue;
       had = true;
       e.ptex = kRealPtex;
@@ -464,14 +535,22 @@ void Thread::forget_write_tags_of(u32 frame) {
 
 // ---- instruction fetch
 
-OpPage* Thread::known_op_page(u64 frame) {
-  const auto it = op_pages_.find(frame);
+u32 Thread::instruction_at(u64 ea) const {
+  const Translated t = translate(ea, Access::kFetch);
+  if (!t.ok) return 0;
+  const u32 word = domain_.memory().load<u32>(t.ra).value_or(0);
+  return state_.msr & msr::LE ? byteswap(word) : word;
+}
+
+OpPage* Thread::known_op_page(u64 frame, bool little) {
+  const auto it = op_pages_.find(frame << 1 | little);
   return it == op_pages_.end() ? nullptr : it->second.get();
 }
 
 OpPage* Thread::op_page(u64 frame) {
   std::lock_guard lock(domain_.code_lock());
-  if (op_pages_.size() >= kMaxOpPages && !known_op_page(frame)) {
+  const bool little = state_.msr & msr::LE;
+  if (op_pages_.size() >= kMaxOpPages && !known_op_page(frame, little)) {
     std::lock_guard tlb(tlb_lock);
     for (auto& mode : *itlb_)
       for (FetchEntry& e : mode) e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
@@ -479,8 +558,8 @@ OpPage* Thread::op_page(u64 frame) {
     state_.page_ea = ~state_.nia;
     state_.page_ops = nullptr;
   }
-  auto& slot = op_pages_[frame];
-  if (!slot) slot = std::make_unique<OpPage>(frame);
+  auto& slot = op_pages_[frame << 1 | little];
+  if (!slot) slot = std::make_unique<OpPage>(frame, little);
   return slot.get();
 }
 

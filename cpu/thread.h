@@ -23,16 +23,27 @@ enum class Exit {
 
 enum class Access { kLoad, kStore, kFetch };
 
+/// What a data access asks of the storage that it finds (POWER6-ISA 4.7, 4.9).
+enum class Use : u8 {
+  kPlain,   ///< Any; aligned if the storage is cache-inhibited.
+  kPart,    ///< Part of an access that crosses a page: never aligned.
+  kAtomic,  ///< larx, stcx., lq, stq: neither cache-inhibited nor write-through.
+  kBlock,   ///< dcbz: the same, but the interrupt is an alignment interrupt.
+  kTouch,   ///< dcbst, dcbf, icbi: any, and no breakpoint.
+};
+
 /// What a translation gives, or the interrupt that it raises instead.
 struct Translated {
   bool ok = false;
-  u64 ra = 0;  ///< Logical real address.
-  bool inhibited = false;
-  u8 page_shift = 12;  ///< Size of the page that was found.
+  u64 ra = 0;                  ///< Logical real address.
+  bool inhibited = false;      ///< I=1.
+  bool write_through = false;  ///< W=1.
+  u8 page_shift = 12;          ///< Size of the page that was found.
   u32 ptex = kRealPtex;
   bool may_read = true;
   bool may_write = false;  ///< Access rights allow stores (C may still be clear).
   bool changed = false;    ///< C is set (always true in real mode).
+  u8 key = 0;              ///< Storage key of the page.
   Vector vector = Vector::kNone;
   u32 cause = 0;   ///< DSISR or SRR1 bits.
   u64 update = 0;  ///< R and C bits that the access has to set in the entry.
@@ -78,6 +89,11 @@ class Thread {
   u64 time_base() const { return domain_.clock().time_base(); }
   u32 dec() const;
   void set_dec(u32 value);
+  /// Takes the decrementer's line down if DEC has run on until it is positive again. For the thread's own
+  /// host thread, before it looks at the lines.
+  void settle_decrementer();
+  /// Data storage keys that may not be used; forgets only what it changes for.
+  void set_amr(u64 value);
   /// PURR ticks (time-base units) while dispatched; hypervisor brackets dispatch with these.
   void dispatched();
   void undispatched();
@@ -96,9 +112,10 @@ class Thread {
 
   // -- slow paths of the access functions (cpu/mmu/access.h)
   /// Host address for an access that stays inside one page, or nullptr with state().fault set. On success the
-  /// TLB entry is filled as far as is allowed. For stores to frames with code, *code is set: the caller
-  /// stores under the domain's code lock and calls code_stored().
-  u8* access_slow(u64 ea, u64 size, Access access, u64* ra);
+  /// TLB entry is filled as far as is allowed; storage that is watched, cache-inhibited or write-through
+  /// never gets one. Stores to frames with code are made under the domain's code lock, followed by
+  /// code_stored().
+  u8* access_slow(u64 ea, u64 size, Access access, Use use, u64* ra);
 
   // -- safepoints (Domain's protocol)
   /// Odd while in guest code.
@@ -126,10 +143,17 @@ class Thread {
   static constexpr unsigned kModes = 3;  ///< real, supervisor, problem state
 
   bool take_pending();
+  /// Waits for DEC to become negative.
+  void arm_decrementer();
+  /// The word at `ea` as an instruction; 0 if it cannot be fetched.
+  u32 instruction_at(u64 ea) const;
   OpPage* op_page(u64 frame);
-  OpPage* known_op_page(u64 frame);  ///< nullptr if there is none; code lock held.
+  OpPage* known_op_page(u64 frame, bool little);  ///< nullptr if there is none; code lock held.
   bool record(u64 ea, Access access, const Translated& t);
-  u8* access_uncached(u64 ea, Access access, u64* ra);
+  /// True, and recorded, if the storage does not allow the use or DABR watches it.
+  bool refused(u64 ea, u64 size, Access access, Use use, const Translated& t);
+  bool watched_page(u64 ea) const;
+  u8* access_uncached(u64 ea, u64 size, Access access, Use use, u64* ra);
   /// Clears entries of the translated modes that lie in the segment of an SLB entry.
   void forget_segment(const SlbEntry& entry);
   // Domain's side of the protocol; each takes tlb_lock.
@@ -143,11 +167,16 @@ class Thread {
   Domain& domain_;
   DecrementerAlarm* alarm_;
   State state_;
-  std::unique_ptr<std::array<std::array<TlbEntry, kTlbEntries>, kModes>> dtlb_;
-  std::unique_ptr<std::array<std::array<FetchEntry, kFetchEntries>, kModes>> itlb_;
+  std::unique_ptr<std::array<std::array<TlbEntry, kTlbEntries>, kModes + 1>>
+      dtlb_;                                                                   ///< The last stays empty.
+  std::unique_ptr<std::array<std::array<u8, kTlbEntries>, kModes>> dtlb_key_;  ///< Storage key by entry.
+  u32 keys_cached_ = 0;  ///< Storage keys of entries in dtlb_, perhaps of some that are gone.
+  /// Big-endian modes, then the same little-endian.
+  std::unique_ptr<std::array<std::array<FetchEntry, kFetchEntries>, 2 * kModes>> itlb_;
   /// Bound on op_pages_: 64 MB a thread.
   static constexpr u64 kMaxOpPages = 4096;
-  std::unordered_map<u64, std::unique_ptr<OpPage>> op_pages_;  ///< By frame; guarded by the code lock.
+  /// By frame and byte order; guarded by the code lock.
+  std::unordered_map<u64, std::unique_ptr<OpPage>> op_pages_;
   u64 purr_base_ = 0, purr_since_ = 0;
   bool dispatched_ = false;
 };

@@ -13,9 +13,8 @@ using cpu::isa::Level;
 
 constexpr u8 kVersion204 = 0x08, kVersion205 = 0x04;  // Bits of option vector 1.
 
-// ibm,pa-features: PAPR 8.2 without the little-endian bit, which this processor does not have. POWER5+ lacks
-// the data streams of 2.05 and CFAR.
-constexpr std::array<u8, 8> kFeatures205{0x06, 0x00, 0xF6, 0x1F, 0xC6, 0x00, 0x00, 0x40};
+// ibm,pa-features: PAPR 8.2. POWER5+ lacks the data streams of 2.05, little-endian mode and CFAR.
+constexpr std::array<u8, 8> kFeatures205{0x06, 0x00, 0xF6, 0x1F, 0xC6, 0x00, 0x00, 0xC0};
 constexpr std::array<u8, 8> kFeatures204{0x06, 0x00, 0xF6, 0x1F, 0x86, 0x00, 0x00, 0x00};
 
 constexpr CompatibilityMode kModes[] = {

@@ -107,7 +107,7 @@ void add_processors(TreeNode& root, Partition& partition) {
     cpu.cells("ibm,processor-page-sizes", {12, 16, 24});
     cpu.cells("ibm,processor-segment-sizes", {28, 40, ~u32{0}, ~u32{0}});
     cpu.cells("ibm,processor-vadd-size", {65});
-    cpu.cells("ibm,processor-storage-keys", {0, 0});
+    cpu.cells("ibm,processor-storage-keys", {8, 0});
     cpu.cells("ibm,purr", {1});
     cpu.bytes("ibm,pi-features", std::array<u8, 3>{1, 0, 0});
     cpu.bytes("ibm,pa-optimizations", std::array<u8, 3>{1, 0, 0});

@@ -14,9 +14,14 @@ namespace pte = cpu::pte;
 constexpr u64 kExact = 0x0000008000000000, kRead4 = 0x0000002000000000, kAvpnFlag = 0x80000000,
               kAndCond = 0x40000000, kIcacheInvalidate = 0x00800000, kIcacheSync = 0x00400000,
               kZeroPage = 0x8000, kProtectPp0 = 0x100;
-/// What H_ENTER lets through in doubleword 1. No storage keys are offered (ibm,processor-storage-keys is 0).
-constexpr u64 kPteLow =
-    pte::kPp0 | pte::kRpn | pte::kReferenced | pte::kChanged | pte::kWimg | pte::kNoExecute | pte::kPp;
+/// What H_ENTER lets through in doubleword 1. Eight storage keys are offered (ibm,processor-storage-keys):
+/// the low three bits.
+constexpr u64 kPteLow = pte::kPp0 | pte::kRpn | pte::kKeyLow | pte::kReferenced | pte::kChanged | pte::kWimg |
+                        pte::kNoExecute | pte::kPp;
+/// What H_PROTECT replaces by its flags.
+constexpr u64 kProtected = pte::kKeyLow | pte::kNoExecute | pte::kPp;
+/// Pages of 16 GB have to be given to a partition by its profile, which cannot say so.
+constexpr u8 kLargestPageShift = 24;
 constexpr u64 kEntriesPerGroup = 8;
 
 /// Takes a valid entry out of the table and out of every look-aside; `old` has its final R and C.
@@ -55,7 +60,7 @@ i64 h_enter(HcallContext& call) {
   // A segment size of 256 MB or 1 TB; anything but a valid entry would be lost in the table.
   if (!(entry.v & pte::kValid) || entry.v >> 63) return h::Parameter;
   const cpu::PageSize* size = cpu::HashPageTable::decode_size(entry);
-  if (!size) return h::Parameter;
+  if (!size || size->actual_shift > kLargestPageShift) return h::Parameter;
   const u64 bytes = u64{1} << size->actual_shift;
   const u64 offset = entry.r & pte::kRpn & (bytes - 1);
   if (offset != (entry.v & pte::kLarge ? u64{size->pte_lp} << cpu::kFrameShift : 0)) return h::Parameter;
@@ -120,9 +125,9 @@ i64 h_protect(HcallContext& call) {
   const Hpte old = hpt.get(ptex);
   if (!(old.v & pte::kValid)) return h::NotFound;
   if ((flags & kAvpnFlag) && (old.v & pte::kAvpnCompare) != avpn) return h::NotFound;
-  u64 set = flags & (pte::kNoExecute | pte::kPp);
+  u64 set = flags & kProtected;
   if (flags & kProtectPp0) set |= pte::kPp0;
-  hpt.change_r(ptex, pte::kPp0 | pte::kNoExecute | pte::kPp | pte::kReferenced, set);
+  hpt.change_r(ptex, pte::kPp0 | kProtected | pte::kReferenced, set);
   partition.domain().forget_translation(ptex, old);
   return h::Success;
 }

@@ -123,6 +123,7 @@ bool VirtualProcessor::may_wake(bool interrupts_wake) const {
 /// Leaves the host processor until something wakes the virtual one. The prod flag is consumed by the
 /// dispatch. False: a stop was requested.
 bool VirtualProcessor::wait(Dispatch as, bool interrupts_wake) {
+  thread_.settle_decrementer();
   std::unique_lock guard(lock_);
   if (!may_wake(interrupts_wake)) {
     dispatch_ = as;

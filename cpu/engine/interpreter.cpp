@@ -173,7 +173,8 @@ Handler handler_of(const isa::Row& row, const Op& op) {
 /// The word that `page.ops[index]` is decoded from.
 u32 word_of(Domain& domain, const OpPage& page, u64 index) {
   const u8* bytes = domain.memory().host(page.frame << kFrameShift);
-  return byteswap(__atomic_load_n(reinterpret_cast<const u32*>(bytes + index * 4), __ATOMIC_RELAXED));
+  const u32 raw = __atomic_load_n(reinterpret_cast<const u32*>(bytes + index * 4), __ATOMIC_RELAXED);
+  return page.little ? raw : byteswap(raw);
 }
 
 void set_operands(Op& op, const isa::Row& row, u32 word) {
@@ -222,7 +223,7 @@ Handler handler_at(const isa::Row& row, const Op& op, isa::Level level) {
 
 }  // namespace
 
-OpPage::OpPage(u64 of_frame) : frame(of_frame) {
+OpPage::OpPage(u64 of_frame, bool in_little) : frame(of_frame), little(in_little) {
   forget_all();
   ops[kOpsPerPage].fn.store(page_end, std::memory_order_relaxed);
 }

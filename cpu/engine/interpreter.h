@@ -30,10 +30,11 @@ inline constexpr u64 kOpsPerPage = 1024;
 struct OpPage {
   std::array<Op, kOpsPerPage + 1> ops;  ///< The last one goes on to the next page.
   u64 frame = 0;
+  bool little = false;  ///< Words are read in little-endian order (MSR[LE]).
   bool live = false;  ///< Some op is decoded: the frame is marked as holding code. Guarded by the code lock.
   u32 stores = 0;     ///< Stores to the frame since it went live.
 
-  explicit OpPage(u64 frame);
+  OpPage(u64 frame, bool little);
   /// Forgets ops whose bytes lie in [offset, offset+length) of the frame. Code lock held.
   void forget(u64 offset, u64 length);
   void forget_all() { forget(0, kOpsPerPage * 4); }

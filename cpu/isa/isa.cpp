@@ -211,4 +211,21 @@ Operands operands(const Row& row, u32 word) {
   return o;
 }
 
+bool is_branch(u32 word) {
+  const Row* row = decode(word);
+  if (!row) return false;
+  return row->form == Form::I || row->form == Form::B || row->id == Id::bclr || row->id == Id::bclrl ||
+         row->id == Id::bcctr || row->id == Id::bcctrl;
+}
+
+u32 alignment_dsisr(u32 word) {
+  const Row* row = decode(word);
+  if (!row) return 0;
+  const u32 registers = field(word, 6, 15);
+  if (row->form == Form::X)
+    return field(word, 29, 30) << 15 | field(word, 25, 25) << 14 | field(word, 21, 24) << 10 | registers;
+  const u32 kind = row->form == Form::DS ? field(word, 30, 31) : 0;
+  return kind << 18 | field(word, 5, 5) << 14 | field(word, 1, 4) << 10 | registers;
+}
+
 }  // namespace baton::cpu::isa

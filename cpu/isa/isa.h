@@ -85,6 +85,13 @@ struct Operands {
 };
 Operands operands(const Row& row, u32 word);
 
+/// True for b, bc, bclr, bcctr and their kin: what branch trace traces.
+bool is_branch(u32 word);
+
+/// What an alignment interrupt puts into DSISR: which instruction and registers (POWER6-ISA 4.7); 0 if it is
+/// none.
+u32 alignment_dsisr(u32 word);
+
 /// Text of the instruction at `ea` for people, extended mnemonics included; ".long" if POWER6 has none. For
 /// what has to be read back: table_text() in assembly.h.
 std::string disassemble(u64 ea, u32 word);

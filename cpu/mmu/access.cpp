@@ -12,25 +12,25 @@ constexpr u64 kBlock = 128;  // cache block and reservation granule
 constexpr u64 kPageMask = 0xFFF;
 
 /// Host address through the TLB or the slow path; nullptr with a fault recorded. Stays inside one page.
-u8* resolve(State& s, u64 ea, u64 size, Access access, u64* ra) {
+u8* resolve(State& s, u64 ea, u64 size, Access access, u64* ra, Use use = Use::kPlain) {
   const u64 page = ea >> 12;
-  const TlbEntry& entry = s.dtlb[page & (kTlbEntries - 1)];
+  const TlbEntry& entry = s.translations[page & (kTlbEntries - 1)];
   const auto& tag = access == Access::kStore ? entry.write_tag : entry.read_tag;
   if (tag.load(std::memory_order_relaxed) == page) {
     *ra = u64{entry.frame} << kFrameShift | (ea & kPageMask);
     return reinterpret_cast<u8*>(ea + entry.addend);
   }
-  return s.thread->access_slow(ea, size, access, ra);
+  return s.thread->access_slow(ea, size, access, use, ra);
 }
 
 /// Runs `put(host, ra)` on translated storage. Frames that hold code are written under the code lock, so that
 /// no thread decodes half of an update (cpu/domain.h).
 template <class Put>
-bool with_store(State& s, u64 ea, u64 size, Put&& put) {
+bool with_store(State& s, u64 ea, u64 size, Use use, Put&& put) {
   Thread& thread = *s.thread;
   Domain& domain = thread.domain();
   u64 ra;
-  u8* host = resolve(s, ea, size, Access::kStore, &ra);
+  u8* host = resolve(s, ea, size, Access::kStore, &ra, use);
   if (!host) return false;
   if (!domain.memory().holds_code(ra >> kFrameShift)) {
     put(host, ra);
@@ -44,55 +44,63 @@ bool with_store(State& s, u64 ea, u64 size, Put&& put) {
     s.stop = Stop::kRetry;
     return false;
   }
-  host = resolve(s, ea, size, Access::kStore, &ra);
+  host = resolve(s, ea, size, Access::kStore, &ra, use);
   if (!host) return false;
   put(host, ra);
   domain.code_stored(ra, size);
   return true;
 }
 
-template <class T>
-void put_whole(u8* host, const void* value) {
-  T v;
-  std::memcpy(&v, value, sizeof v);
-  __atomic_store_n(reinterpret_cast<T*>(host), byteswap(v), __ATOMIC_RELAXED);
+bool little_endian(const State& s) { return s.msr & msr::LE; }
+
+/// Between a register's value and storage, either way.
+template <std::unsigned_integral T>
+T in_order(T value, bool little) {
+  return little ? value : byteswap(value);
 }
 
-void put_bytes(u8* host, const void* host_order, u64 size) {
+template <class T>
+void put_whole(u8* host, const void* value, bool little) {
+  T v;
+  std::memcpy(&v, value, sizeof v);
+  __atomic_store_n(reinterpret_cast<T*>(host), in_order(v, little), __ATOMIC_RELAXED);
+}
+
+void put_bytes(u8* host, const void* host_order, u64 size, bool little) {
   switch (size) {
     case 1:
-      return put_whole<u8>(host, host_order);
+      return put_whole<u8>(host, host_order, little);
     case 2:
-      return put_whole<u16>(host, host_order);
+      return put_whole<u16>(host, host_order, little);
     case 4:
-      return put_whole<u32>(host, host_order);
+      return put_whole<u32>(host, host_order, little);
     case 8:
-      return put_whole<u64>(host, host_order);
+      return put_whole<u64>(host, host_order, little);
     default:
-      put_whole<u64>(host, static_cast<const u8*>(host_order) + 8);
-      return put_whole<u64>(host + 8, host_order);
+      put_whole<u64>(host + (little ? 8 : 0), static_cast<const u8*>(host_order) + 8, little);
+      return put_whole<u64>(host + (little ? 0 : 8), host_order, little);
   }
 }
 
 template <class T>
-void get_whole(const u8* host, void* out) {
-  const T v = byteswap(__atomic_load_n(reinterpret_cast<const T*>(host), __ATOMIC_RELAXED));
+void get_whole(const u8* host, void* out, bool little) {
+  const T v = in_order(__atomic_load_n(reinterpret_cast<const T*>(host), __ATOMIC_RELAXED), little);
   std::memcpy(out, &v, sizeof v);
 }
 
-void get_bytes(const u8* host, void* host_order, u64 size) {
+void get_bytes(const u8* host, void* host_order, u64 size, bool little) {
   switch (size) {
     case 1:
-      return get_whole<u8>(host, host_order);
+      return get_whole<u8>(host, host_order, little);
     case 2:
-      return get_whole<u16>(host, host_order);
+      return get_whole<u16>(host, host_order, little);
     case 4:
-      return get_whole<u32>(host, host_order);
+      return get_whole<u32>(host, host_order, little);
     case 8:
-      return get_whole<u64>(host, host_order);
+      return get_whole<u64>(host, host_order, little);
     default:
-      get_whole<u64>(host, static_cast<u8*>(host_order) + 8);
-      return get_whole<u64>(host + 8, host_order);
+      get_whole<u64>(host + (little ? 8 : 0), static_cast<u8*>(host_order) + 8, little);
+      return get_whole<u64>(host + (little ? 0 : 8), host_order, little);
   }
 }
 
@@ -104,76 +112,88 @@ void copy_part(u8* to, const u8* from, u64 size) {
 
 u64 next_page(const State& s, u64 ea) { return ((ea | kPageMask) + 1) & s.ea_mask; }
 
+/// A part of the access at `ea` faulted. An alignment interrupt is about the address that the instruction
+/// gave.
+bool part_refused(State& s, u64 ea) {
+  if (s.stop == Stop::kInterrupt && s.fault.vector == Vector::kAlignment) s.dar = ea;
+  return false;
+}
+
 }  // namespace
 
 bool load_slow(State& s, u64 ea, u64 size, void* out) {
   u64 ra;
   const u64 head = std::min(size, kPageMask + 1 - (ea & kPageMask));
-  const u8* first = resolve(s, ea, head, Access::kLoad, &ra);
-  if (!first) return false;
   if (head == size) {
-    get_bytes(first, out, size);
-    return true;
+    const u8* host = resolve(s, ea, size, Access::kLoad, &ra);
+    if (host) get_bytes(host, out, size, little_endian(s));
+    return host;
   }
-  const u8* second = resolve(s, next_page(s, ea), size - head, Access::kLoad, &ra);
-  if (!second) return false;
+  const u8* first = resolve(s, ea, head, Access::kLoad, &ra, Use::kPart);
+  if (!first) return false;
+  const u8* second = resolve(s, next_page(s, ea), size - head, Access::kLoad, &ra, Use::kPart);
+  if (!second) return part_refused(s, ea);
   u8 bytes[8];
   copy_part(bytes, first, head);
   copy_part(bytes + head, second, size - head);
-  get_bytes(bytes, out, size);
+  get_bytes(bytes, out, size, little_endian(s));
   return true;
 }
 
 bool store_slow(State& s, u64 ea, u64 size, const void* in) {
+  const bool little = little_endian(s);
   const u64 head = std::min(size, kPageMask + 1 - (ea & kPageMask));
-  if (head == size) return with_store(s, ea, size, [&](u8* host, u64) { put_bytes(host, in, size); });
+  if (head == size)
+    return with_store(s, ea, size, Use::kPlain, [&](u8* host, u64) { put_bytes(host, in, size, little); });
   // Both pages must allow the store before the first byte of it is done.
   u64 ra;
-  if (!resolve(s, ea, head, Access::kStore, &ra)) return false;
-  if (!resolve(s, next_page(s, ea), size - head, Access::kStore, &ra)) return false;
+  if (!resolve(s, ea, head, Access::kStore, &ra, Use::kPart)) return false;
+  if (!resolve(s, next_page(s, ea), size - head, Access::kStore, &ra, Use::kPart)) return part_refused(s, ea);
   u8 bytes[8];
-  put_bytes(bytes, in, size);
-  return with_store(s, ea, head, [&](u8* host, u64) { copy_part(host, bytes, head); }) &&
-         with_store(s, next_page(s, ea), size - head,
+  put_bytes(bytes, in, size, little);
+  return with_store(s, ea, head, Use::kPart, [&](u8* host, u64) { copy_part(host, bytes, head); }) &&
+         with_store(s, next_page(s, ea), size - head, Use::kPart,
                     [&](u8* host, u64) { copy_part(host, bytes + head, size - head); });
 }
 
 bool probe_load(State& s, u64 ea) {
   u64 ra;
-  return resolve(s, ea, 1, Access::kLoad, &ra) != nullptr;
+  return resolve(s, ea, 1, Access::kLoad, &ra, Use::kTouch) != nullptr;
 }
 
 bool zero_block(State& s, u64 ea) {
-  ea &= ~(kBlock - 1);
-  return with_store(s, ea, kBlock, [&](u8* host, u64) {
+  const u64 block = ea & ~(kBlock - 1);
+  const bool done = with_store(s, block, kBlock, Use::kBlock, [&](u8* host, u64) {
     for (u64 i = 0; i < kBlock; i += 8)
       __atomic_store_n(reinterpret_cast<u64*>(host + i), 0, __ATOMIC_RELAXED);
   });
+  return done || part_refused(s, ea);
 }
 
 template <std::unsigned_integral T>
 bool load_reserve(State& s, u64 ea, T& out) {
   u64 ra;
-  const u8* host = resolve(s, ea, sizeof(T), Access::kLoad, &ra);
+  const u8* host = resolve(s, ea, sizeof(T), Access::kLoad, &ra, Use::kAtomic);
   if (!host) return false;
   const T raw = __atomic_load_n(reinterpret_cast<const T*>(host), __ATOMIC_ACQUIRE);
   s.reserved = true;
   s.reserved_ra = ra;
   s.reserved_size = sizeof(T);
   s.reserved_value = raw;
-  out = byteswap(raw);
+  out = in_order(raw, little_endian(s));
   return true;
 }
 
 template <std::unsigned_integral T>
 bool store_conditional(State& s, u64 ea, T value, bool& stored) {
   stored = false;
-  const bool done = with_store(s, ea, sizeof(T), [&](u8* host, u64 ra) {
+  const bool done = with_store(s, ea, sizeof(T), Use::kAtomic, [&](u8* host, u64 ra) {
     // POWER6 compares the address of the reservation (STCX_CHECKS_ADDRESS in Linux).
     if (!s.reserved || s.reserved_ra != ra || s.reserved_size != sizeof(T)) return;
     T expected = static_cast<T>(s.reserved_value);
-    stored = __atomic_compare_exchange_n(reinterpret_cast<T*>(host), &expected, byteswap(value), false,
-                                         __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+    stored =
+        __atomic_compare_exchange_n(reinterpret_cast<T*>(host), &expected, in_order(value, little_endian(s)),
+                                    false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
   });
   if (done) s.reserved = false;
   return done;
@@ -186,7 +206,7 @@ template bool store_conditional<u64>(State&, u64, u64, bool&);
 
 bool load_quad(State& s, u64 ea, u64& high, u64& low) {
   u64 ra;
-  const u8* host = resolve(s, ea, 16, Access::kLoad, &ra);
+  const u8* host = resolve(s, ea, 16, Access::kLoad, &ra, Use::kAtomic);
   if (!host) return false;
   // Memory is private and writable, so that an exchange of nothing reads all 16 bytes at once.
   const u128 raw = __sync_val_compare_and_swap(reinterpret_cast<u128*>(const_cast<u8*>(host)), 0, 0);
@@ -196,7 +216,7 @@ bool load_quad(State& s, u64 ea, u64& high, u64& low) {
 }
 
 bool store_quad(State& s, u64 ea, u64 high, u64 low) {
-  return with_store(s, ea, 16, [&](u8* host, u64) {
+  return with_store(s, ea, 16, Use::kAtomic, [&](u8* host, u64) {
     const u128 raw = u128{byteswap(low)} << 64 | byteswap(high);
     u128* at = reinterpret_cast<u128*>(host);
     u128 seen = __sync_val_compare_and_swap(at, 0, 0);

@@ -10,9 +10,9 @@ namespace baton::cpu {
 bool load_slow(State& s, u64 ea, u64 size, void* host_order_out);
 bool store_slow(State& s, u64 ea, u64 size, const void* host_order_in);
 
-/// Loads a big-endian T (8, 16, 32 or 64 bits, any alignment) from `ea`, which must already be under
-/// s.ea_mask. On false an interrupt is recorded and the instruction must return Flow::kStop without further
-/// effect.
+/// Loads a T (8, 16, 32 or 64 bits, any alignment, in the byte order of MSR[LE]) from `ea`, which must
+/// already be under s.ea_mask. On false an interrupt is recorded and the instruction must return Flow::kStop
+/// without further effect.
 template <std::unsigned_integral T>
 [[nodiscard, clang::no_sanitize("alignment")]] inline bool load(State& s, u64 ea, T& out) {
   const u64 page = ea >> 12;
@@ -26,7 +26,7 @@ template <std::unsigned_integral T>
   return load_slow(s, ea, sizeof(T), &out);
 }
 
-/// Stores a big-endian T to `ea` (under s.ea_mask). On false as for load().
+/// Stores a T to `ea` (under s.ea_mask). On false as for load().
 template <std::unsigned_integral T>
 [[nodiscard, clang::no_sanitize("alignment")]] inline bool store(State& s, u64 ea, T value) {
   const u64 page = ea >> 12;
@@ -40,7 +40,7 @@ template <std::unsigned_integral T>
   return store_slow(s, ea, sizeof(T), &value);
 }
 
-/// Sixteen bytes as a register holds them: as a number, the first byte of storage last.
+/// Sixteen bytes as a register holds them: as a number, the first byte of (big-endian) storage last.
 using Quadword = u8 __attribute__((vector_size(16)));
 inline Quadword reverse(Quadword q) {
   return __builtin_shufflevector(q, q, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);

@@ -92,8 +92,8 @@ std::optional<HashPageTable::Found> HashPageTable::search(u64 ea, u64 slb_vsid) 
   const PageSize* base = nullptr;
   for (const PageSize& size : kPageSizes)
     if (size.base_shift == size.actual_shift && size.slb_llp == (slb_vsid & 0x130)) base = &size;
-  if (!base) return std::nullopt;
   const bool terabyte = slb_vsid & kOneTerabyte;
+  if (!base || (base->base_shift > 28 && !terabyte)) return std::nullopt;
   const u64 vsid = (slb_vsid & ~pte::kSizeMask) >> (terabyte ? 24 : 12);
   const u64 offset = ea & (terabyte ? 0xFFFFFFFFFF : 0x0FFFFFFF);
   u64 hash = vsid ^ (offset >> base->base_shift);

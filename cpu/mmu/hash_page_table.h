@@ -35,9 +35,9 @@ struct PageSize {
   u16 slb_llp;      ///< L (0x100) and LP (0x30) bits of the SLB VSID doubleword.
   u8 pte_lp;        ///< Code in the low RPN bits when L=1; unused for 4 KB pages.
 };
-/// The sizes that POWER6 has (without 16 GB pages): 4K, 64K in 4K segments, 64K, 16M.
-inline constexpr std::array<PageSize, 4> kPageSizes{
-    {{12, 12, 0x000, 0}, {12, 16, 0x000, 7}, {16, 16, 0x110, 1}, {24, 24, 0x100, 0}}};
+/// The sizes that POWER6 has: 4K, 64K in 4K segments, 64K, 16M, and in segments of 1 TB 16G.
+inline constexpr std::array<PageSize, 5> kPageSizes{
+    {{12, 12, 0x000, 0}, {12, 16, 0x000, 7}, {16, 16, 0x110, 1}, {24, 24, 0x100, 0}, {34, 34, 0x120, 3}}};
 
 /// The table itself. Entries are kept in host order as atomics: hcalls edit them under the partition's
 /// page-table lock, hardware threads search and set R and C without it.

@@ -272,12 +272,14 @@ BATON_FP_INLINE Flow store(State& s, O o) {
   return Flow::kNext;
 }
 
+// Pairs are a quadword whose more significant half is the even register.
 template <bool kIndexed, class O>
 BATON_FP_INLINE Flow load_pair(State& s, O o) {
   if (!available(s)) return unavailable(s);
   const u64 at = address<kIndexed>(s, o);
   u64 even, odd;
   if (!cpu::load(s, at, even) || !cpu::load(s, ea(s, at + 8), odd)) return Flow::kStop;
+  if (little_endian(s)) std::swap(even, odd);
   s.fpr[o.a()] = even;
   s.fpr[o.a() + 1] = odd;
   return Flow::kNext;
@@ -287,7 +289,9 @@ template <bool kIndexed, class O>
 BATON_FP_INLINE Flow store_pair(State& s, O o) {
   if (!available(s)) return unavailable(s);
   const u64 at = address<kIndexed>(s, o);
-  if (!cpu::store(s, at, s.fpr[o.a()]) || !cpu::store(s, ea(s, at + 8), s.fpr[o.a() + 1])) return Flow::kStop;
+  u64 first = s.fpr[o.a()], second = s.fpr[o.a() + 1];
+  if (little_endian(s)) std::swap(first, second);
+  if (!cpu::store(s, at, first) || !cpu::store(s, ea(s, at + 8), second)) return Flow::kStop;
   return Flow::kNext;
 }
 

@@ -180,11 +180,12 @@ BATON_SEMANTICS Flow sthbrx(State& s, O o) { return detail::store_reversed<u16>(
 BATON_SEMANTICS Flow stwbrx(State& s, O o) { return detail::store_reversed<u32>(s, o); }
 
 // -- multiple and string. Registers change only when every access has succeeded, so a fault can restart them,
-// RA in the range or not. Stores may be done in part.
+// RA in the range or not. Stores may be done in part. None of them exists in little-endian mode.
 
 BATON_SEMANTICS Flow lmw(State& s, O o) {
   const u32 first = o.a();
   const u64 address = s.gpr[o.b()] + static_cast<u64>(o.imm());
+  if (little_endian(s)) return misaligned(s, ea(s, address));
   u32 words[32];
   for (u32 r = first; r < 32; r++)
     if (!load(s, ea(s, address + 4 * (r - first)), words[r])) return Flow::kStop;
@@ -194,6 +195,7 @@ BATON_SEMANTICS Flow lmw(State& s, O o) {
 BATON_SEMANTICS Flow stmw(State& s, O o) {
   const u32 first = o.a();
   const u64 address = s.gpr[o.b()] + static_cast<u64>(o.imm());
+  if (little_endian(s)) return misaligned(s, ea(s, address));
   for (u32 r = first; r < 32; r++)
     if (!store(s, ea(s, address + 4 * (r - first)), static_cast<u32>(s.gpr[r]))) return Flow::kStop;
   return Flow::kNext;
@@ -204,6 +206,7 @@ namespace detail {
 /// `count` bytes (0..128) fill the low words of `first` and the registers after it, from the left; r31 is
 /// followed by r0. The rest of the last word is zero.
 inline Flow load_string(State& s, u32 first, u64 address, u32 count) {
+  if (little_endian(s)) return misaligned(s, ea(s, address));
   u32 words[32];
   const u32 whole = count / 4, rest = count % 4;
   for (u32 i = 0; i < whole; i++)
@@ -220,6 +223,7 @@ inline Flow load_string(State& s, u32 first, u64 address, u32 count) {
   return Flow::kNext;
 }
 inline Flow store_string(State& s, u32 first, u64 address, u32 count) {
+  if (little_endian(s)) return misaligned(s, ea(s, address));
   const u32 whole = count / 4, rest = count % 4;
   for (u32 i = 0; i < whole; i++)
     if (!store(s, ea(s, address + 4 * i), static_cast<u32>(s.gpr[(first + i) & 31]))) return Flow::kStop;

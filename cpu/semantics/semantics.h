@@ -38,13 +38,13 @@ namespace baton::cpu::sem {
 }
 inline Flow illegal(State& s) { return raise(s, Vector::kProgram, program::kIllegal); }
 inline Flow privileged(State& s) { return raise(s, Vector::kProgram, program::kPrivileged); }
-/// Alignment interrupt at `ea`.
+/// Alignment interrupt at `ea`. Thread::run puts what the instruction is into DSISR.
 inline Flow misaligned(State& s, u64 ea) {
   s.dar = ea;
-  s.dsisr = 0;
   return raise(s, Vector::kAlignment);
 }
 inline bool problem_state(const State& s) { return s.msr & msr::PR; }
+inline bool little_endian(const State& s) { return s.msr & msr::LE; }
 inline bool sixty_four(const State& s) { return s.msr & msr::SF; }
 
 /// Storage addresses wrap at 2^32 with MSR[SF]=0.

@@ -12,8 +12,7 @@
 
 namespace baton::cpu::sem {
 
-/// Bits that rfid and mtmsrd take from their source. LE is not among them: true little-endian mode is not
-/// built.
+/// Bits that mtmsrd takes from its source; rfid takes LE, too.
 inline constexpr u64 kMsrWritable = msr::SF | msr::VEC | msr::EE | msr::PR | msr::FP | msr::FE0 | msr::SE |
                                     msr::BE | msr::FE1 | msr::IR | msr::DR | msr::PMM | msr::RI;
 /// Problem state implies EE, IR and DR.
@@ -66,7 +65,8 @@ BATON_SEMANTICS Flow sc(State& s, O o) {
 
 BATON_SEMANTICS Flow rfid(State& s, O) {
   const u64 old = s.msr;
-  s.msr = with_problem_state((old & ~kMsrWritable) | (s.srr1 & kMsrWritable));
+  constexpr u64 kReturned = kMsrWritable | msr::LE;
+  s.msr = with_problem_state((old & ~kReturned) | (s.srr1 & kReturned));
   s.nia = s.srr0 & (s.msr & msr::SF ? ~u64{3} : 0xFFFFFFFC);
   s.thread->update_mode();
   if (fpu::interrupt_due(s)) return float_interrupt(s);
@@ -83,7 +83,7 @@ BATON_SEMANTICS Flow write_msr(State& s, O o, u64 value) {
   const u64 old = s.msr, nia = o.cia(s) + 4;
   s.msr = value;
   constexpr u64 kMode = msr::SF | msr::PR | msr::IR | msr::DR | msr::SE | msr::BE;
-  if ((old ^ value) & kMode) {
+  if ((old ^ value) & kMode || s.pending.load(std::memory_order_relaxed) & pending::kContext) {
     s.nia = nia & (value & msr::SF ? ~u64{0} : 0xFFFFFFFF);
     s.thread->update_mode();
     if (fpu::interrupt_due(s)) return float_interrupt(s);
@@ -193,12 +193,19 @@ BATON_SEMANTICS Flow tlbiel(State& s, O o) {
   return resync(s, (o.cia(s) + 4) & s.ea_mask);
 }
 
-// ---- quadwords
+/// Code that follows must come from where the SLB now says.
+BATON_SEMANTICS Flow isync(State& s, O o) {
+  if (__builtin_expect(!(s.pending.load(std::memory_order_relaxed) & pending::kContext), 1))
+    return Flow::kNext;
+  return resync(s, (o.cia(s) + 4) & s.ea_mask);
+}
+
+// ---- quadwords: big-endian only
 
 BATON_SEMANTICS Flow lq(State& s, O o) {
   const u64 at = ea(s, s.gpr[o.b()] + static_cast<u64>(o.imm()));
   if (o.a() == o.b()) return illegal(s);
-  if (at & 15) return misaligned(s, at);
+  if (at & 15 || little_endian(s)) return misaligned(s, at);
   u64 high, low;
   if (!load_quad(s, at, high, low)) return Flow::kStop;
   s.gpr[o.a()] = high;
@@ -207,7 +214,7 @@ BATON_SEMANTICS Flow lq(State& s, O o) {
 }
 BATON_SEMANTICS Flow stq(State& s, O o) {
   const u64 at = ea(s, s.gpr[o.b()] + static_cast<u64>(o.imm()));
-  if (at & 15) return misaligned(s, at);
+  if (at & 15 || little_endian(s)) return misaligned(s, at);
   return store_quad(s, at, s.gpr[o.a()], s.gpr[o.a() + 1]) ? Flow::kNext : Flow::kStop;
 }
 

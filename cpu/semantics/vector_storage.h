@@ -13,8 +13,8 @@ namespace vmx {
 
 /// The lane that storage at `address` belongs to.
 template <class T>
-BATON_VMX_INLINE u64 lane_at(u64 address) {
-  return (~address & 15) / sizeof(T);
+BATON_VMX_INLINE u64 lane_at(const State& s, u64 address) {
+  return ((little_endian(s) ? address : ~address) & 15) / sizeof(T);
 }
 
 /// The elements beside the one that is loaded are undefined: they stay.
@@ -25,14 +25,14 @@ BATON_VMX_INLINE Flow load_element(State& s, O o) {
   T value;
   if (!cpu::load(s, address, value)) return Flow::kStop;
   Lanes<T> lanes = get<T>(s, o.a());
-  lanes[lane_at<T>(address)] = value;
+  lanes[lane_at<T>(s, address)] = value;
   return deliver(s, o.a(), lanes);
 }
 template <class T, class O>
 BATON_VMX_INLINE Flow store_element(State& s, O o) {
   if (!available(s)) return unavailable(s);
   const u64 address = detail::x_address(s, o) & ~u64{sizeof(T) - 1};
-  const T value = get<T>(s, o.a())[lane_at<T>(address)];
+  const T value = get<T>(s, o.a())[lane_at<T>(s, address)];
   return cpu::store(s, address, value) ? Flow::kNext : Flow::kStop;
 }
 

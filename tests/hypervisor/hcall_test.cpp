@@ -69,7 +69,7 @@ TEST_F(HcallTest, EnterForcesReservedBitsOffAndZeroes) {
             h::Success);
   const auto entry = partition->hpt().get(7);
   EXPECT_EQ(entry.v, kPteh);
-  EXPECT_EQ(entry.r, kPtel);
+  EXPECT_EQ(entry.r, kPtel | 0xE00);  // Eight storage keys: of their five bits the low three.
   EXPECT_EQ(*memory.load<u64>(0x5FF8), 0U);
 }
 

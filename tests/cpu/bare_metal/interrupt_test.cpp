@@ -425,6 +425,33 @@ TEST_F(Interrupt, BranchTrace) {
   s.cr[0] = 4;
   EXPECT_TRUE(interrupted(m, m.run("traced_3", kReal | msr::BE), Vector::kTrace,
                           {.srr0 = m.at("traced_6"), .msr = kReal | msr::BE}));
+  // Not taken, it is a branch all the same.
+  s.cr[0] = 2;
+  EXPECT_TRUE(interrupted(m, m.run("traced_3", kReal | msr::BE), Vector::kTrace,
+                          {.srr0 = m.at("traced_5"), .msr = kReal | msr::BE}));
+}
+
+TEST_F(Interrupt, BranchTraceOfEveryBranch) {
+  constexpr u64 kBranchTrace = kReal | msr::BE;
+  const u64 at = Machine::kScratch;
+  s.ctr = s.lr = at + 4;  // A branch to where it would go anyway counts, too.
+  for (u32 branch : {0x48000004u, 0x48000005u, 0x42800004u, 0x41820004u, 0x41820005u, 0x4E800020u,
+                     0x4D820020u, 0x4E800421u, 0x4D820420u, 0x42000004u}) {
+    for (u8 cr : {2, 4}) {
+      s.cr[0] = cr;
+      s.ctr = s.lr = at + 4;
+      if (branch == 0x42000004u) s.ctr = 1;
+      m.assemble({0x60000000, branch, 0x60000000});
+      m.go(at, kBranchTrace);
+      s.ctr = branch == 0x42000004u ? 1 : at + 8;
+      s.lr = at + 8;
+      EXPECT_TRUE(interrupted(m, m.run(), Vector::kTrace, {.srr0 = at + 8})) << std::hex << branch;
+    }
+  }
+  // What only moves conditions does not, nor do isync and rfid.
+  m.assemble({0x4C631B82, 0x4C000000, 0x4C00012C});  // cror, mcrf, isync
+  m.go(at, kBranchTrace);
+  EXPECT_TRUE(completed(m.run()));
 }
 
 TEST_F(Interrupt, TraceGoesBeforeExternal) {

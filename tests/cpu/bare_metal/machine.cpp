@@ -3,6 +3,7 @@
 
 #include <iomanip>
 #include <sstream>
+#include <utility>
 
 namespace baton::bare_metal {
 namespace {
@@ -36,7 +37,7 @@ std::ostream& operator<<(std::ostream& out, const Stop& stop) {
 Machine::Machine(unsigned threads, u64 memory, unsigned hpt_log2)
     : image_(Image::get("machine")), domain_(memory, hpt_log2, clock_) {
   for (unsigned i = 0; i < threads; i++) processors_.push_back(std::make_unique<Processor>(domain_, i));
-  EXPECT_LT(image_.bytes().size(), kData);
+  EXPECT_LT(image_.bytes().size(), kScratch);
   EXPECT_TRUE(this->memory().write(0, image_.bytes()));
 }
 
@@ -55,6 +56,14 @@ void Machine::advance(u64 ticks) {
 void Machine::hook(Vector vector, const std::string& symbol) {
   const u64 from = static_cast<u64>(vector);
   store32(from, 0x48000000 | static_cast<u32>((at(symbol) - from) & 0x03FFFFFC));
+}
+void Machine::assemble(const std::vector<u32>& words, bool little_endian) {
+  u64 ra = kScratch;
+  const auto put = [&](u32 word) {
+    store32(std::exchange(ra, ra + 4), little_endian ? byteswap(word) : word);
+  };
+  for (u32 word : words) put(word);
+  put(kScOne);
 }
 void Machine::unhook(Vector vector) { store32(static_cast<u64>(vector), kScOne); }
 

@@ -82,6 +82,8 @@ class Machine {
   static constexpr u64 kCode = 0x7000'0000;
   /// Data pages of tests start here (real address); the image lies below.
   static constexpr u64 kData = 0x10'0000;
+  /// Where assemble() puts what it is given.
+  static constexpr u64 kScratch = 0xF'0000;
 
   explicit Machine(unsigned threads = 1, u64 memory = u64{64} << 20, unsigned hpt_log2 = 18);
   ~Machine();
@@ -101,6 +103,8 @@ class Machine {
   void store(u64 ra, u64 value) { ASSERT_TRUE(memory().store<u64>(ra, value)); }
   u32 load32(u64 ra) { return memory().load<u32>(ra).value(); }
   void store32(u64 ra, u32 value) { ASSERT_TRUE(memory().store<u32>(ra, value)); }
+  /// Puts instructions at real address kScratch, and `sc 1` behind them.
+  void assemble(const std::vector<u32>& words, bool little_endian = false);
   /// Puts a branch to the symbol at the vector; unhook restores `sc 1`.
   void hook(Vector vector, const std::string& symbol);
   void unhook(Vector vector);

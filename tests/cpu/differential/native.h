@@ -67,12 +67,14 @@ class StoppedClock final : public Clock {
   u64 time_base() const override { return 0; }
 };
 
-/// One thread, 1 MB, real mode, MSR[SF] as asked.
+/// One thread, 1 MB, real mode, MSR[SF] and MSR[LE] as asked.
 class Machine {
  public:
-  explicit Machine(bool sf = true) : domain_(1 << 20, 18, clock_), thread_(domain_, 0, nullptr) {
+  explicit Machine(bool sf = true, bool le = false)
+      : domain_(1 << 20, 18, clock_), thread_(domain_, 0, nullptr) {
     thread_.reset(0, 0, sf);
-    s.msr |= msr::FP;
+    s.msr |= msr::FP | (le ? msr::LE : 0);
+    thread_.update_mode();
     // Interrupt vectors: an interrupt that nobody expected stays where it can be seen.
     for (u64 at = 0x100; at < 0x1000; at += 4) memory().store<u32>(at, 0x48000000);
   }
@@ -95,7 +97,9 @@ class Machine {
   Outcome execute(u32 word, u64 at = 0x4000) { return execute(at, std::span(&word, 1)); }
   /// The same through the interpreter.
   u64 interpret(u64 at, std::span<const u32> words) {
-    for (std::size_t i = 0; i < words.size(); i++) memory().store<u32>(at + 4 * i, words[i]);
+    const bool le = s.msr & msr::LE;
+    for (std::size_t i = 0; i < words.size(); i++)
+      memory().store<u32>(at + 4 * i, le ? byteswap(words[i]) : words[i]);
     s.nia = at;
     for (std::size_t i = 0; i < words.size(); i++) {
       thread_.run(1);

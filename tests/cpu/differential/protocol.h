@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the host sends to qemu_runner.c and gets back: all fields big-endian, so plain for the runner.
+/* What the host sends to qemu_runner.c and gets back: all fields in the runner's byte order.
  *
  * The stream is groups: a Group, then `sets` times a Set. The answer is a Set for each. A Set is followed
  * (both ways) by kMemoryBytes of storage contents if the group says so. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs instruction words on given registers under qemu-user and reports what they did (see protocol.h).
- * Without a C library; 64-bit, and 32-bit to see how a processor in 32-bit mode counts carries. Everything
+ * Without a C library; 64-bit in both byte orders, and 32-bit to see how a processor in 32-bit mode counts carries. Everything
  * that the trampoline needs lies below 0x8000, so that it can save and load all 32 registers without a base
  * register. */
 #include "protocol.h"
@@ -180,7 +180,11 @@ static int run(void) {
 
 void run_and_exit(void) { call(kExit, run(), 0, 0, 0, 0, 0); }
 
-#ifdef __powerpc64__
+#if _CALL_ELF == 2
+__asm__(
+    ".text\n.globl _start\n_start:\n  lis 2,.TOC.@ha\n  addi 2,2,.TOC.@l\n"
+    "  li 0,0\n  stdu 0,-128(1)\n  bl run_and_exit\n  nop\n");
+#elif defined(__powerpc64__)
 __asm__(
     ".section \".opd\",\"aw\"\n.align 3\n.globl _start\n_start: .quad .baton_start, .TOC.@tocbase, 0\n"
     ".text\n.baton_start:\n  li 0,0\n  stdu 0,-128(1)\n  bl run_and_exit\n  nop\n");
