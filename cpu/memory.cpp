@@ -7,6 +7,9 @@
 
 namespace baton::cpu {
 
+/// On each side of the memory; the size of a huge page, so that alignment stays as mmap chose it.
+static constexpr u64 kGuard = 2 << 20;
+
 void FrameSet::set_all() {
   for (u64 i = 0; i < words_.size(); i++) {
     const u64 left = frames_ - i * 64;
@@ -36,13 +39,18 @@ Memory::Memory(u64 size)
     : size_(size & ~(kFrameSize - 1)),
       dirty_(size_ >> kFrameShift),
       code_(std::make_unique<std::atomic<bool>[]>(size_ >> kFrameShift)) {
-  void* at = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  // An access that misses the memory by a little must not hit something else of this process.
+  void* at = mmap(nullptr, size_ + 2 * kGuard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (at == MAP_FAILED) throw std::bad_alloc();
-  base_ = static_cast<u8*>(at);
+  base_ = static_cast<u8*>(at) + kGuard;
+  if (mprotect(base_, size_, PROT_READ | PROT_WRITE) != 0) {
+    munmap(at, size_ + 2 * kGuard);
+    throw std::bad_alloc();
+  }
   madvise(base_, size_, MADV_HUGEPAGE);
 }
 
-Memory::~Memory() { munmap(base_, size_); }
+Memory::~Memory() { munmap(base_ - kGuard, size_ + 2 * kGuard); }
 
 // Guest code may race with a device's transfer just as it may on a real machine. Aligned doublewords are
 // moved whole so that a race never shows half of one (VIO 1: CRQ headers, TCE entries).

@@ -148,9 +148,25 @@ BATON_SEMANTICS Flow mtspr(State& s, O o) {
 
 // ---- SLB
 
-BATON_SEMANTICS void slbmte(State& s, O o) { s.thread->slbmte(s.gpr[o.a()], s.gpr[o.c()]); }
-BATON_SEMANTICS void slbie(State& s, O o) { s.thread->slbie(s.gpr[o.c()]); }
-BATON_SEMANTICS void slbia(State& s, O) { s.thread->slbia(); }
+/// Ends an instruction that took segments away. Without a context synchronisation the code that follows might
+/// still come from its old translation; here it never does, so that every engine does the same.
+BATON_SEMANTICS Flow next_if_fetched(State& s, O o) {
+  if (__builtin_expect(s.thread->still_fetched(), 1)) return Flow::kNext;
+  return resync(s, (o.cia(s) + 4) & s.ea_mask);
+}
+
+BATON_SEMANTICS Flow slbmte(State& s, O o) {
+  s.thread->slbmte(s.gpr[o.a()], s.gpr[o.c()]);
+  return next_if_fetched(s, o);
+}
+BATON_SEMANTICS Flow slbie(State& s, O o) {
+  s.thread->slbie(s.gpr[o.c()]);
+  return next_if_fetched(s, o);
+}
+BATON_SEMANTICS Flow slbia(State& s, O o) {
+  s.thread->slbia();
+  return next_if_fetched(s, o);
+}
 
 inline constexpr u64 kSlbEntryValid = 0x08000000;
 
@@ -178,9 +194,13 @@ inline u64 read_segment_register(const State& s, unsigned n) {
   const u64 rs = s.slb[n].vsid;
   return (rs >> 12 & 0x07FFFFFF) | (rs >> 11 & 1) << 30 | (rs >> 10 & 1) << 29 | (rs >> 9 & 1) << 28;
 }
-BATON_SEMANTICS void mtsr(State& s, O o) { write_segment_register(s, o.b() & 15, s.gpr[o.a()]); }
-BATON_SEMANTICS void mtsrin(State& s, O o) {
+BATON_SEMANTICS Flow mtsr(State& s, O o) {
+  write_segment_register(s, o.b() & 15, s.gpr[o.a()]);
+  return next_if_fetched(s, o);
+}
+BATON_SEMANTICS Flow mtsrin(State& s, O o) {
   write_segment_register(s, s.gpr[o.c()] >> 28 & 15, s.gpr[o.a()]);
+  return next_if_fetched(s, o);
 }
 BATON_SEMANTICS void mfsr(State& s, O o) { s.gpr[o.a()] = read_segment_register(s, o.b() & 15); }
 BATON_SEMANTICS void mfsrin(State& s, O o) {
