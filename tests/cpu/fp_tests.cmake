@@ -23,3 +23,15 @@ else()
   message(STATUS "No PowerPC compiler or qemu-ppc64: floating point is not compared with QEMU")
 endif()
 gtest_discover_tests(cpu_fp_tests DISCOVERY_MODE PRE_TEST)
+
+# TestFloat's generator is built when the test runs; under sanitizers it would say nothing more.
+if(NOT BATON_SANITIZE)
+  add_executable(cpu_testfloat fp_harness.cpp fp_testfloat_test.cpp)
+  target_link_libraries(cpu_testfloat PRIVATE baton_cpu baton_coverage GTest::gtest_main)
+  target_compile_definitions(cpu_testfloat PRIVATE
+    BATON_TESTFLOAT_SCRIPT="${CMAKE_CURRENT_SOURCE_DIR}/testfloat.py")
+  # One process each, for they share the generator and little time is spent.
+  add_test(NAME TestFloat.Level1Sample COMMAND cpu_testfloat)
+  add_test(NAME TestFloat.Level2 COMMAND cpu_testfloat)
+  set_tests_properties(TestFloat.Level2 PROPERTIES LABELS long TIMEOUT 7200 ENVIRONMENT BATON_TESTFLOAT_FULL=2)
+endif()

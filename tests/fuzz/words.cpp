@@ -112,6 +112,7 @@ u64 random_msr(Random& random) {
   if (random.one_in(8)) value &= ~msr::SF;
   if (random.one_in(8)) value |= random.next() & (msr::SE | msr::BE);
   if (random.one_in(8)) value |= msr::PMM;
+  if (random.one_in(16)) value |= msr::LE;
   if (value & msr::PR) value |= msr::EE | msr::IR | msr::DR;
   return value;
 }
