@@ -8,8 +8,8 @@
 
 namespace baton::cpu {
 
-Domain::Domain(u64 memory_bytes, unsigned hpt_log2_bytes, const Clock& clock)
-    : memory_(memory_bytes), hpt_(hpt_log2_bytes), clock_(clock) {
+Domain::Domain(u64 memory_bytes, unsigned hpt_log2_bytes, const Clock& clock, EngineOptions engine)
+    : memory_(memory_bytes), hpt_(hpt_log2_bytes), clock_(clock), engine_(engine) {
   memory_.set_code_watcher(this);
 }
 
@@ -88,13 +88,15 @@ void Domain::code_stored(u64 ra, u64 length) {
         OpPage* page = thread->known_op_page(frame, little);
         if (!page || !page->live) continue;
         page->stores++;
+        bool killed;
         if (to - from == kFrameSize || page->stores >= kStoresUntilData) {
-          page->forget_all();
+          killed = page->forget_all();
           page->live = false;
           page->stores = 0;
         } else {
-          page->forget(from, to - from);
+          killed = page->forget(from, to - from);
         }
+        if (killed) thread->code_killed.store(true, std::memory_order_relaxed);
         live |= page->live;
       }
     }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cpu/clock.h"
+#include "cpu/engine/engine.h"
 #include "cpu/isa/level.h"
 #include "cpu/memory.h"
 #include "cpu/mmu/hash_page_table.h"
@@ -24,11 +25,13 @@ class Thread;
 /// is outside guest code, so nobody waits for it.
 class Domain final : public CodeWatcher {
  public:
-  Domain(u64 memory_bytes, unsigned hpt_log2_bytes, const Clock& clock);
+  Domain(u64 memory_bytes, unsigned hpt_log2_bytes, const Clock& clock,
+         EngineOptions engine = EngineOptions::from_environment());
   ~Domain() override;
 
   Memory& memory() { return memory_; }
   HashPageTable& hpt() { return hpt_; }
+  const EngineOptions& engine() const { return engine_; }
   const Clock& clock() const { return clock_; }
   const std::vector<Thread*>& threads() const { return threads_; }
 
@@ -66,6 +69,7 @@ class Domain final : public CodeWatcher {
   Memory memory_;
   HashPageTable hpt_;
   const Clock& clock_;
+  EngineOptions engine_;
   std::vector<Thread*> threads_;  ///< Fixed after the partition is built.
   std::mutex code_lock_;
   std::atomic<isa::Level> level_{isa::Level::kPower6};

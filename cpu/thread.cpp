@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpu/thread.h"
 
+#include "cpu/engine/stencil/code_cache.h"
 #include "cpu/isa/isa.h"
 
 namespace baton::cpu {
@@ -50,6 +51,8 @@ Thread::Thread(Domain& domain, u32 pir, DecrementerAlarm* alarm)
       itlb_(std::make_unique<std::array<std::array<FetchEntry, kFetchEntries>, 2 * kModes>>()) {
   state_.thread = this;
   state_.pir = pir;
+  if (domain_.engine().engine == Engine::kStencil)
+    code_cache_ = std::make_unique<stencil::CodeCache>(domain_.engine().code_cache_bytes);
   domain_.add(this);
   reset(0, 0, true);
 }
@@ -547,6 +550,12 @@ OpPage* Thread::known_op_page(u64 frame, bool little) {
   return it == op_pages_.end() ? nullptr : it->second.get();
 }
 
+void Thread::forget_compiled() {
+  for (auto& [frame, page] : op_pages_)
+    if (page->code) page->forget_all();
+  code_cache_->clear();
+}
+
 OpPage* Thread::op_page(u64 frame) {
   std::lock_guard lock(domain_.code_lock());
   const bool little = state_.msr & msr::LE;
@@ -555,6 +564,7 @@ OpPage* Thread::op_page(u64 frame) {
     for (auto& mode : *itlb_)
       for (FetchEntry& e : mode) e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
     op_pages_.clear();
+    if (code_cache_) code_cache_->clear();
     state_.page_ea = ~state_.nia;
     state_.page_ops = nullptr;
   }

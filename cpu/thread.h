@@ -14,6 +14,10 @@
 
 namespace baton::cpu {
 
+namespace stencil {
+class CodeCache;
+}
+
 /// Why Thread::run came back.
 enum class Exit {
   kHypercall,  ///< `sc 1`: token and arguments in r3.., state.nia is the instruction after it.
@@ -125,6 +129,8 @@ class Thread {
   void leave_guest();
 
   // -- used by the engine
+  /// Compiled code of the thread was killed, maybe what it is executing.
+  std::atomic<bool> code_killed{false};
   /// Makes page_ea and page_ops current for `ea`; false with a fault recorded.
   bool fetch_page(u64 ea);
   /// False if the translation of the page that is being executed was taken away. To be asked after the thread
@@ -148,6 +154,8 @@ class Thread {
   /// The word at `ea` as an instruction; 0 if it cannot be fetched.
   u32 instruction_at(u64 ea) const;
   OpPage* op_page(u64 frame);
+  /// The code cache is full: every compiled Op is decoded again. Code lock held.
+  void forget_compiled();
   OpPage* known_op_page(u64 frame, bool little);  ///< nullptr if there is none; code lock held.
   bool record(u64 ea, Access access, const Translated& t);
   /// True, and recorded, if the storage does not allow the use or DABR watches it.
@@ -177,6 +185,7 @@ class Thread {
   static constexpr u64 kMaxOpPages = 4096;
   /// By frame and byte order; guarded by the code lock.
   std::unordered_map<u64, std::unique_ptr<OpPage>> op_pages_;
+  std::unique_ptr<stencil::CodeCache> code_cache_;  ///< With the stencil engine.
   u64 purr_base_ = 0, purr_since_ = 0;
   bool dispatched_ = false;
 };

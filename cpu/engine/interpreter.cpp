@@ -3,6 +3,7 @@
 
 #include <type_traits>
 
+#include "cpu/engine/stencil/code_cache.h"
 #include "cpu/isa/isa.h"
 #include "cpu/semantics/branch.h"
 #include "cpu/semantics/cache_sync.h"
@@ -21,42 +22,23 @@
 #define GO_ON(s, op) [[clang::musttail]] return (op)->fn.load(std::memory_order_relaxed)((s), (op))
 
 namespace baton::cpu {
-namespace {
 
 using O = InterpreterOperands;
 
-/// Instructions of the current run that are complete, `extra` counting the one at `op` in.
-[[gnu::always_inline]] inline void count(State& s, const Op* op, u64 extra) {
-  const u64 run = static_cast<u64>(op - s.run_start) + extra;
-  s.instructions.store(s.instructions.load(std::memory_order_relaxed) + run, std::memory_order_relaxed);
-}
-
-/// Ends a run at a taken branch whose target is s.nia.
-[[gnu::always_inline]] inline const Op* take_branch(State& s, const Op* op) {
-  count(s, op, 1);
-  const u64 nia = s.nia;
-  if (__builtin_expect(s.pending.load(std::memory_order_relaxed) != 0, 0)) {
-    s.cia = O{op}.cia(s);
-    s.stop = Stop::kPending;
-    return nullptr;
-  }
-  if ((nia ^ s.page_ea) >= kFrameSize) {
-    const FetchEntry& entry = s.itlb[nia >> 12 & (kFetchEntries - 1)];
-    if (__builtin_expect(entry.tag.load(std::memory_order_relaxed) != nia >> 12, 0)) {
-      s.stop = Stop::kPending;
-      return nullptr;
-    }
-    s.page_ea = nia & ~(kFrameSize - 1);
-    s.page_ops = entry.page->ops.data();
-  }
-  return s.run_start = s.page_ops + (nia >> 2 & (kOpsPerPage - 1));
-}
-
-[[gnu::cold, gnu::noinline]] void stop_at(State& s, const Op* op) {
+[[gnu::cold]] HANDLER stop_at(State& s, const Op* op) {
   s.cia = O{op}.cia(s);
   if (s.stop == Stop::kRetry) s.nia = s.cia;
   count(s, op, s.stop == Stop::kInterrupt ? s.fault.at_next : s.stop != Stop::kRetry);
 }
+
+HANDLER return_at(State& s, const Op* op) {
+  count(s, op, 0);
+  s.nia = O{op}.cia(s) & s.ea_mask;
+  s.cia = s.nia - 4;
+  s.stop = Stop::kPending;
+}
+
+namespace {
 
 template <auto kSemantics>
 HANDLER execute(State& s, const Op* op) {
@@ -69,7 +51,8 @@ HANDLER execute(State& s, const Op* op) {
       if (!target) return;
       GO_ON(s, target);
     }
-    if (__builtin_expect(flow == Flow::kStop, 0)) return stop_at(s, op);
+    if (__builtin_expect(flow == Flow::kStop, 0)) [[clang::musttail]]
+      return stop_at(s, op);
   }
   GO_ON(s, op + 1);
 }
@@ -99,14 +82,6 @@ HANDLER page_end(State& s, const Op* op) {
   s.page_ops = entry.page->ops.data();
   s.run_start = s.page_ops;
   GO_ON(s, s.run_start);
-}
-
-/// Put behind an instruction that is to be executed alone.
-HANDLER stop_here(State& s, const Op* op) {
-  count(s, op, 0);
-  s.nia = O{op}.cia(s) & s.ea_mask;
-  s.cia = s.nia - 4;
-  s.stop = Stop::kPending;
 }
 
 template <auto kSemantics>
@@ -228,14 +203,20 @@ OpPage::OpPage(u64 of_frame, bool in_little) : frame(of_frame), little(in_little
   ops[kOpsPerPage].fn.store(page_end, std::memory_order_relaxed);
 }
 
-void OpPage::forget(u64 offset, u64 length) {
+OpPage::~OpPage() = default;
+
+bool OpPage::forget(u64 offset, u64 length) {
+  const bool compiled = code && length && code->kill(offset / 4, (offset + length - 1) / 4, [this](u64 i) {
+    ops[i].fn.store(decode_op, std::memory_order_relaxed);
+  });
   for (u64 i = offset / 4; i * 4 < offset + length; i++)
     ops[i].fn.store(decode_op, std::memory_order_relaxed);
+  return compiled;
 }
 
 void Thread::decode(const Op* at) {
   // How far to decode at a time: about a run of code between branches.
-  constexpr u64 kBatch = 16;
+  const u64 batch = code_cache_ ? 64 : 16;
   State& s = state_;
   OpPage& page = *reinterpret_cast<OpPage*>(s.page_ops);
   const u64 first = static_cast<u64>(at - s.page_ops);
@@ -247,16 +228,28 @@ void Thread::decode(const Op* at) {
       page.stores = 0;
       domain_.frame_gets_code(page.frame);
     }
-    for (u64 i = first; i < std::min(first + kBatch, kOpsPerPage); i++) {
+    std::vector<stencil::Decoded> decoded;
+    if (code_cache_ && !page.code) page.code = std::make_unique<stencil::PageCode>();
+    for (u64 i = first; i < std::min(first + batch, kOpsPerPage); i++) {
       Op& op = page.ops[i];
       if (i != first && op.fn.load(std::memory_order_relaxed) != decode_op) break;
       const u32 word = word_of(domain_, page, i);
       Handler fn = execute_illegal;
-      if (const isa::Row* row = isa::decode(word)) {
+      const isa::Row* row = isa::decode(word);
+      if (row) {
         set_operands(op, *row, word);
         fn = handler_at(*row, op, domain_.level());
+        if (isa::availability(*row, domain_.level()) != isa::Availability::kAlways) row = nullptr;
       }
       op.fn.store(fn, std::memory_order_relaxed);
+      if (!code_cache_) continue;
+      page.code->plain[i] = fn;
+      decoded.push_back({row, {op.a, op.b, op.c, op.d, op.imm}});
+      if (stencil::ends_run(decoded.back())) break;
+    }
+    if (code_cache_ && page.code->worth_compiling()) {
+      if (!code_cache_->has_room(decoded.size())) forget_compiled();
+      code_cache_->compile(page, first, decoded);
     }
   }
   enter_guest();
@@ -271,15 +264,18 @@ void interpret_one(State& s) {
   const u64 index = s.nia >> 2 & (kOpsPerPage - 1);
   Op* op = s.page_ops + index;
   s.run_start = op;
-  if (op->fn.load(std::memory_order_relaxed) == decode_op) {
+  Handler fn = op->fn.load(std::memory_order_relaxed);
+  if (fn == decode_op) {
     decode_op(s, op);
     return;
   }
-  Op& following = op[1];
+  if (const auto& code = reinterpret_cast<OpPage*>(s.page_ops)->code) fn = code->plain[index];
   s.pending.fetch_or(pending::kStep);
-  following.fn.store(stop_here, std::memory_order_relaxed);
-  op->fn.load(std::memory_order_relaxed)(s, op);
-  following.fn.store(index + 1 == kOpsPerPage ? page_end : decode_op, std::memory_order_relaxed);
+  const Handler following = op[1].fn.exchange(return_at);
+  fn(s, op);
+  // Unless it was forgotten meanwhile.
+  Handler stop = return_at;
+  op[1].fn.compare_exchange_strong(stop, following);
 }
 
 }  // namespace baton::cpu

@@ -9,10 +9,16 @@
 
 #include <array>
 #include <atomic>
+#include <memory>
 
+#include "cpu/memory.h"
 #include "cpu/state.h"
 
 namespace baton::cpu {
+
+namespace stencil {
+class PageCode;
+}
 
 struct Op;
 using Handler = void(__attribute__((preserve_none)) *)(State&, const Op*);
@@ -34,10 +40,15 @@ struct OpPage {
   bool live = false;  ///< Some op is decoded: the frame is marked as holding code. Guarded by the code lock.
   u32 stores = 0;     ///< Stores to the frame since it went live.
 
+  /// With the stencil engine: what is compiled of it.
+  std::unique_ptr<stencil::PageCode> code;
+
   OpPage(u64 frame, bool little);
-  /// Forgets ops whose bytes lie in [offset, offset+length) of the frame. Code lock held.
-  void forget(u64 offset, u64 length);
-  void forget_all() { forget(0, kOpsPerPage * 4); }
+  ~OpPage();
+  /// Forgets ops whose bytes lie in [offset, offset+length) of the frame. Code lock held. True if some were
+  /// compiled.
+  bool forget(u64 offset, u64 length);
+  bool forget_all() { return forget(0, kOpsPerPage * 4); }
 };
 
 /// Instruction look-aside: page of EA to OpPage.
@@ -59,6 +70,38 @@ struct InterpreterOperands {
   i64 imm() const { return op->imm; }
   u64 cia(const State& s) const { return s.page_ea + static_cast<u64>(op - s.page_ops) * 4; }
 };
+
+/// Instructions of the current run that are complete, `extra` counting the one at `op` in.
+[[gnu::always_inline]] inline void count(State& s, const Op* op, u64 extra) {
+  const u64 run = static_cast<u64>(op - s.run_start) + extra;
+  s.instructions.store(s.instructions.load(std::memory_order_relaxed) + run, std::memory_order_relaxed);
+}
+
+/// Ends a run at a taken branch whose target is s.nia.
+[[gnu::always_inline]] inline const Op* take_branch(State& s, const Op* op) {
+  count(s, op, 1);
+  const u64 nia = s.nia;
+  if (__builtin_expect(s.pending.load(std::memory_order_relaxed) != 0, 0)) {
+    s.cia = InterpreterOperands{op}.cia(s);
+    s.stop = Stop::kPending;
+    return nullptr;
+  }
+  if ((nia ^ s.page_ea) >= kFrameSize) {
+    const FetchEntry& entry = s.itlb[nia >> 12 & (kFetchEntries - 1)];
+    if (__builtin_expect(entry.tag.load(std::memory_order_relaxed) != nia >> 12, 0)) {
+      s.stop = Stop::kPending;
+      return nullptr;
+    }
+    s.page_ea = nia & ~(kFrameSize - 1);
+    s.page_ops = entry.page->ops.data();
+  }
+  return s.run_start = s.page_ops + (nia >> 2 & (kOpsPerPage - 1));
+}
+
+/// Ends a run whose instruction at `op` has set State::stop.
+[[clang::preserve_none]] void stop_at(State& s, const Op* op);
+/// Ends a run in front of `op`, with Stop::kPending.
+[[clang::preserve_none]] void return_at(State& s, const Op* op);
 
 /// Runs from the op of s.nia (page_ea and page_ops current) until something stops it: s.stop says what.
 void interpret(State& s);

@@ -23,10 +23,28 @@ u8* resolve(State& s, u64 ea, u64 size, Access access, u64* ra, Use use = Use::k
   return s.thread->access_slow(ea, size, access, use, ra);
 }
 
+/// Parts of an access that crosses a page. Others may access the same bytes, so that memcpy would be a race.
+void copy_part(u8* to, const u8* from, u64 size) {
+  for (; size; size--, to++, from++)
+    __atomic_store_n(to, __atomic_load_n(from, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
+}
+
+/// Whether an instruction that has stored may be executed again.
+enum class Again { kMay, kMustNot };
+
+/// True with Stop::kRetry if what follows the instruction may be compiled from bytes that are no longer
+/// there. Executed again, the store changes nothing and kills nothing.
+bool stale(Thread& thread) {
+  if (!thread.code_killed.load(std::memory_order_relaxed) || !thread.code_killed.exchange(false))
+    return false;
+  thread.state().stop = Stop::kRetry;
+  return true;
+}
+
 /// Runs `put(host, ra)` on translated storage. Frames that hold code are written under the code lock, so that
 /// no thread decodes half of an update (cpu/domain.h).
 template <class Put>
-bool with_store(State& s, u64 ea, u64 size, Use use, Put&& put) {
+bool with_store(State& s, u64 ea, u64 size, Use use, Put&& put, Again again = Again::kMay) {
   Thread& thread = *s.thread;
   Domain& domain = thread.domain();
   u64 ra;
@@ -34,7 +52,7 @@ bool with_store(State& s, u64 ea, u64 size, Use use, Put&& put) {
   if (!host) return false;
   if (!domain.memory().holds_code(ra >> kFrameShift)) {
     put(host, ra);
-    return true;
+    return again == Again::kMustNot || !stale(thread);
   }
   thread.leave_guest();
   std::lock_guard lock(domain.code_lock());
@@ -46,9 +64,12 @@ bool with_store(State& s, u64 ea, u64 size, Use use, Put&& put) {
   }
   host = resolve(s, ea, size, Access::kStore, &ra, use);
   if (!host) return false;
+  u8 before[kBlock], after[kBlock];
+  copy_part(before, host, size);
   put(host, ra);
+  copy_part(after, host, size);
   domain.code_stored(ra, size);
-  return true;
+  return again == Again::kMustNot || std::memcmp(before, after, size) == 0 || !stale(thread);
 }
 
 bool little_endian(const State& s) { return s.msr & msr::LE; }
@@ -102,12 +123,6 @@ void get_bytes(const u8* host, void* host_order, u64 size, bool little) {
       get_whole<u64>(host + (little ? 8 : 0), static_cast<u8*>(host_order) + 8, little);
       return get_whole<u64>(host + (little ? 0 : 8), host_order, little);
   }
-}
-
-/// Parts of an access that crosses a page. Others may access the same bytes, so that memcpy would be a race.
-void copy_part(u8* to, const u8* from, u64 size) {
-  for (; size; size--, to++, from++)
-    __atomic_store_n(to, __atomic_load_n(from, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
 }
 
 u64 next_page(const State& s, u64 ea) { return ((ea | kPageMask) + 1) & s.ea_mask; }
@@ -187,14 +202,17 @@ bool load_reserve(State& s, u64 ea, T& out) {
 template <std::unsigned_integral T>
 bool store_conditional(State& s, u64 ea, T value, bool& stored) {
   stored = false;
-  const bool done = with_store(s, ea, sizeof(T), Use::kAtomic, [&](u8* host, u64 ra) {
-    // POWER6 compares the address of the reservation (STCX_CHECKS_ADDRESS in Linux).
-    if (!s.reserved || s.reserved_ra != ra || s.reserved_size != sizeof(T)) return;
-    T expected = static_cast<T>(s.reserved_value);
-    stored =
-        __atomic_compare_exchange_n(reinterpret_cast<T*>(host), &expected, in_order(value, little_endian(s)),
-                                    false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-  });
+  const bool done = with_store(
+      s, ea, sizeof(T), Use::kAtomic,
+      [&](u8* host, u64 ra) {
+        // POWER6 compares the address of the reservation (STCX_CHECKS_ADDRESS in Linux).
+        if (!s.reserved || s.reserved_ra != ra || s.reserved_size != sizeof(T)) return;
+        T expected = static_cast<T>(s.reserved_value);
+        stored = __atomic_compare_exchange_n(reinterpret_cast<T*>(host), &expected,
+                                             in_order(value, little_endian(s)), false, __ATOMIC_SEQ_CST,
+                                             __ATOMIC_RELAXED);
+      },
+      Again::kMustNot);
   if (done) s.reserved = false;
   return done;
 }

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpu/engine/stencil/code_cache.h"
+
+#include <linux/membarrier.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <new>
+#include <string>
+
+#include "cpu/engine/stencil/table.h"
+#include "cpu/semantics/branch.h"
+#include "cpu/semantics/system.h"
+
+namespace baton::cpu::stencil {
+
+using isa::Id;
+
+namespace {
+
+/// Bytes of hot and cold code of the largest stencil.
+u64 largest_stencil() {
+  static const u64 largest = [] {
+    u64 most = 0;
+    for (const Stencil& s : table()) most = std::max<u64>(most, s.hot_size + s.cold_size);
+    return most;
+  }();
+  return largest;
+}
+
+struct Variant {
+  bool (*applies)(const isa::Operands& o);
+  bool within_page;  ///< Only for branches whose target lies in their page.
+  const Stencil* stencil;
+};
+struct Choice {
+  const Stencil* general = nullptr;
+  std::vector<Variant> variants;
+};
+
+/// What there is for each row of the instruction table.
+const Choice& choice(Id id) {
+  static const std::vector<Choice> choices = [] {
+    std::vector<Choice> all(isa::kRows);
+    static constexpr const char* kNames[] = {
+#define INSN(id, ...) #id,
+#include "cpu/isa/instructions.def"
+    };
+    for (std::size_t i = 0; i < isa::kRows; i++) all[i].general = find(kNames[i]);
+    const auto at = [&](Id row) -> Choice& { return all[static_cast<std::size_t>(row)]; };
+#define VARIANT(row, suffix, semantics, condition, ...) \
+  if (const Stencil* s = find(#row "__" #suffix))       \
+    at(Id::row).variants.push_back(                     \
+        {[]([[maybe_unused]] const isa::Operands& o) -> bool { return condition; }, false, s});
+#define BRANCH(row, suffix, condition, taken, link) \
+  if (const Stencil* s = find(#row "__" #suffix))   \
+    at(Id::row).variants.push_back(                 \
+        {[]([[maybe_unused]] const isa::Operands& o) -> bool { return condition; }, true, s});
+#include "cpu/engine/stencil/variants.def"
+    // It leaves the page's translation mode behind before it says where it goes.
+    at(Id::sc) = {};
+    return all;
+  }();
+  return choices[static_cast<std::size_t>(id)];
+}
+
+bool direct_branch(Id id) { return id == Id::b || id == Id::bl || id == Id::bc || id == Id::bcl; }
+
+/// After these, code that was written before them must be what is executed.
+bool synchronises(Id id) { return id == Id::isync || id == Id::icbi; }
+
+}  // namespace
+
+bool ends_run(const Decoded& instruction) {
+  if (!instruction.row) return true;
+  switch (instruction.row->id) {
+    case Id::b:
+    case Id::ba:
+    case Id::rfid:
+      return true;
+    case Id::bclr:
+    case Id::bcctr:
+      return sem::branch_kind(instruction.operands.a) == sem::BranchKind::kAlways;
+    default:
+      return false;
+  }
+}
+
+bool PageCode::worth_compiling() {
+  if (kills_ < kKillsUntilInterpreted) return true;
+  if (++decodes_ < kDecodesUntilTriedAgain) return false;
+  kills_ = decodes_ = 0;
+  return true;
+}
+
+/// What holes.def speaks of.
+struct CodeCache::Filling {
+  isa::Operands operands;
+  i32 index;
+  i32 target;
+};
+
+CodeCache::CodeCache(u64 bytes) : size_(bytes) {
+  file_ = memfd_create("baton-code", MFD_CLOEXEC);
+  if (file_ < 0 || ftruncate(file_, static_cast<off_t>(size_)) != 0) throw std::bad_alloc();
+  void* writable = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file_, 0);
+  void* executable = mmap(nullptr, size_, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_NORESERVE, file_, 0);
+  if (writable == MAP_FAILED || executable == MAP_FAILED) throw std::bad_alloc();
+  writable_ = static_cast<u8*>(writable);
+  executable_ = static_cast<u8*>(executable);
+  syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
+
+  // Thunks: jmp *0(%rip), and the address.
+  constexpr u64 kThunk = 16;
+  u64 at = 0;
+  for (const void* native : natives()) {
+    put(at, 0x25FF, 6);
+    put(at + 6, reinterpret_cast<u64>(native), 8);
+    at += kThunk;
+  }
+  for (const PoolItem& item : pool()) {
+    at = (at + 31) & ~u64{31};
+    pool_.push_back(at);
+    std::copy_n(item.code.bytes, item.code.hot_size, writable_ + at);
+    at += item.code.hot_size;
+  }
+  for (std::size_t i = 0; i < pool_.size(); i++) {
+    const Stencil& code = pool()[i].code;
+    for (const Relocation& r : std::span(code.relocations, code.relocation_count)) {
+      const u64 target = r.fill == Fill::kNative ? r.index * kThunk
+                         : r.fill == Fill::kPool ? pool_[r.index]
+                                                 : pool_[i];
+      put(pool_[i] + r.at, target + static_cast<u64>(i64{r.addend}) - (pool_[i] + r.at), 4);
+    }
+  }
+  base_ = (at + 63) & ~u64{63};
+  hot_ = base_;
+  cold_ = size_;
+}
+
+CodeCache::~CodeCache() {
+  munmap(writable_, size_);
+  munmap(executable_, size_);
+  close(file_);
+}
+
+void CodeCache::put(u64 at, u64 value, unsigned size) { std::memcpy(writable_ + at, &value, size); }
+
+bool CodeCache::has_room(u64 instructions) const {
+  // Each may be followed by a stencil that goes on elsewhere.
+  return cold_ - hot_ > 2 * instructions * largest_stencil();
+}
+
+void CodeCache::clear() {
+  hot_ = base_;
+  cold_ = size_;
+  // What was executed here must not be executed again out of a pipeline or a cache of decoded instructions.
+  syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
+}
+
+u64 CodeCache::bytes_used() const { return size_ - (cold_ - hot_); }
+
+void CodeCache::place(const Stencil& stencil, const Filling& in) {
+  cold_ -= stencil.cold_size;
+  const u64 hot = hot_, cold = cold_;
+  std::memcpy(writable_ + hot, stencil.bytes, stencil.hot_size);
+  std::memcpy(writable_ + cold, stencil.bytes + stencil.hot_size, stencil.cold_size);
+  hot_ += stencil.hot_size;
+  const i32 holes[] = {
+#define HOLE(name, alignment, value) value,
+#include "cpu/engine/stencil/holes.def"
+  };
+  for (const Relocation& r : std::span(stencil.relocations, stencil.relocation_count)) {
+    const u64 place = r.at < stencil.hot_size ? hot + r.at : cold + r.at - stencil.hot_size;
+    u64 value = 0;
+    switch (r.fill) {
+      case Fill::kHole:
+        value = static_cast<u64>(i64{holes[r.index]});
+        break;
+      case Fill::kNext:
+        value = hot_ - place;
+        break;
+      case Fill::kNative:
+        value = u64{r.index} * 16 - place;
+        break;
+      case Fill::kHot:
+        value = hot - place;
+        break;
+      case Fill::kCold:
+        value = cold - place;
+        break;
+      case Fill::kPool:
+        value = pool_[r.index] - place;
+        break;
+    }
+    put(place, value + static_cast<u64>(i64{r.addend}), 4);
+  }
+}
+
+void CodeCache::compile(OpPage& page, u64 first, std::span<const Decoded> instructions) {
+  static const Stencil* const leave = find("go_on");
+  u64 run = first;  // where the current one begins
+  const auto end_run = [&](u64 next) {
+    if (run == next) return;
+    place(*leave, {.operands = {}, .index = 0, .target = static_cast<i32>(next)});
+    page.code->add_run(run, next - 1);
+  };
+  u64 index = first;
+  for (const Decoded& instruction : instructions) {
+    const Stencil* stencil = nullptr;
+    Filling in{.operands = instruction.operands, .index = static_cast<i32>(index), .target = 0};
+    if (instruction.row) {
+      const Id id = instruction.row->id;
+      const Choice& there_is = choice(id);
+      stencil = there_is.general;
+      const i64 target = static_cast<i64>(index) + instruction.operands.imm / 4;
+      const bool within = direct_branch(id) && target >= 0 && target < static_cast<i64>(kOpsPerPage);
+      if (within) in.target = static_cast<i32>(target);
+      for (const Variant& variant : there_is.variants) {
+        if (variant.within_page && !within) continue;
+        if (!variant.applies(instruction.operands)) continue;
+        stencil = variant.stencil;
+        break;
+      }
+    }
+    if (!stencil) {
+      end_run(index);
+      run = index + 1;
+    } else {
+      const auto entry = reinterpret_cast<Handler>(executable_ + hot_);
+      place(*stencil, in);
+      page.ops[index].fn.store(entry, std::memory_order_relaxed);
+      if (synchronises(instruction.row->id)) {
+        end_run(index + 1);
+        run = index + 1;
+      }
+    }
+    index++;
+  }
+  end_run(index);
+}
+
+}  // namespace baton::cpu::stencil

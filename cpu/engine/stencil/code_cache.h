@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compiled code of one hardware thread: memory for it, and the block compiler that fills it.
+#pragma once
+
+#include <array>
+#include <span>
+#include <vector>
+
+#include "cpu/engine/interpreter.h"
+#include "cpu/isa/isa.h"
+
+namespace baton::cpu::stencil {
+
+struct Stencil;
+
+/// An instruction that the decoder has put into an Op. `row`: nullptr for an illegal one.
+struct Decoded {
+  const isa::Row* row;
+  isa::Operands operands;
+};
+
+/// True if control never goes on to the instruction behind.
+bool ends_run(const Decoded& instruction);
+
+/// What an OpPage knows about its compiled code. Guarded by the domain's code lock, but for `plain`, which is
+/// the owner's.
+class PageCode {
+ public:
+  /// The interpreter's handler of each decoded Op, whatever Op::fn is.
+  std::array<Handler, kOpsPerPage + 1> plain{};
+
+  /// False for a while if writes have killed code of the page again and again: then its code is interpreted.
+  bool worth_compiling();
+  void add_run(u64 first, u64 last) { runs_.push_back({static_cast<u16>(first), static_cast<u16>(last)}); }
+  /// Calls `reset(index)` for every Op of each run that has one in [first, last], and forgets those runs.
+  /// True if there were any.
+  template <class Reset>
+  bool kill(u64 first, u64 last, Reset&& reset) {
+    return std::erase_if(runs_, [&](const Run& run) {
+             if (run.last < first || run.first > last) return false;
+             for (u64 i = run.first; i <= run.last; i++) reset(i);
+             kills_++;
+             return true;
+           }) != 0;
+  }
+
+ private:
+  /// Ops first..last compiled together: entering at any of them runs through to the last.
+  struct Run {
+    u16 first, last;
+  };
+  static constexpr u32 kKillsUntilInterpreted = 8;
+  static constexpr u32 kDecodesUntilTriedAgain = 64;
+  std::vector<Run> runs_;
+  u32 kills_ = 0, decodes_ = 0;
+};
+
+/// The bytes are mapped twice, writable and executable; only the owner thread writes and executes.
+class CodeCache {
+ public:
+  /// Throws std::bad_alloc when the host has no room or forbids executable memory.
+  explicit CodeCache(u64 bytes);
+  ~CodeCache();
+  CodeCache(const CodeCache&) = delete;
+  CodeCache& operator=(const CodeCache&) = delete;
+
+  /// False if there may not be room for a call of compile(): then forget what was compiled and clear().
+  bool has_room(u64 instructions) const;
+  void clear();
+  /// Compiles instructions that lie one behind the other from Op `first` of `page` on, whose code exists, and
+  /// makes their Ops enter it. Those that have no stencil are left as they are. Code lock held.
+  void compile(OpPage& page, u64 first, std::span<const Decoded> instructions);
+
+  u64 bytes_used() const;
+
+ private:
+  struct Filling;
+  void place(const Stencil& stencil, const Filling& in);
+  void put(u64 at, u64 value, unsigned size);
+
+  u64 size_;
+  int file_ = -1;
+  u8* writable_ = nullptr;
+  u8* executable_ = nullptr;
+  u64 base_ = 0;           ///< Where code begins, behind thunks and pool.
+  u64 hot_ = 0;            ///< Next free byte for hot parts, which grow up.
+  u64 cold_ = 0;           ///< First byte used by cold parts, which grow down.
+  std::vector<u64> pool_;  ///< Offsets of the items.
+};
+
+}  // namespace baton::cpu::stencil
