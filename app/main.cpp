@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "app/demo.h"
+#include "app/isa.h"
 #include "app/system.h"
 #include "hmc/console.h"
 
@@ -32,6 +33,15 @@ int main(int argc, char** argv) try {
   demo->fallthrough(false);
   demo->set_help_flag();
 
+  baton::app::IsaOptions table;
+  CLI::App* isa = app.add_subcommand("isa", "Prints the instruction table of the processor");
+  isa->add_option("mnemonic", table.mnemonics, "Only these instructions");
+  isa->add_flag("--csv", table.csv, "Comma-separated values");
+  isa->add_option("--privilege", table.privilege, "Only those of User, Privileged or Hypervisor");
+  isa->add_option("--facility", table.facility, "Only those of Base, FP, VMX or DFP");
+  isa->add_option("--disassemble", table.disassemble, "Prints what these words are (hexadecimal), as at address 0");
+  isa->add_option("--assemble", table.assemble, "Prints the word of a line, such as \"add r3,r4,r5\"");
+
   CLI::App* version = app.add_subcommand("version", "Prints the version");
   CLI11_PARSE(app, argc, argv);
 
@@ -39,6 +49,7 @@ int main(int argc, char** argv) try {
     std::cout << "baton " BATON_VERSION "\n";
     return 0;
   }
+  if (*isa) return baton::app::run_isa(table);
   if (*system) return baton::app::run_system(config, run_dir);
   if (*demo) return baton::app::run_demo(run_dir, demo->remaining());
   baton::hmc::RunDirectory systems(baton::hmc::run_directory(run_dir));

@@ -42,6 +42,7 @@ std::ostream& operator<<(std::ostream& out, const Flags& f) {
 
 class IsaRules : public testing::Test {
  protected:
+  IsaRules() { m.layer = "rules"; }
   /// rt=3 <- ra=4, rb=5, with XER and CR0 cleared first.
   u64 run(u32 word, u64 ra, u64 rb, u64 xer = 0) {
     m.s.gpr[4] = ra;

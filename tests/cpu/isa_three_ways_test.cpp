@@ -364,6 +364,8 @@ TEST(IsaThreeWays, SameEffect) {
       });
       const Effect compiled = attempt([&] { return way_of(call(bitcode, s, o, 0x4000 + index * 4)); });
       ways[native.way]++;
+      for (const char* engine : {"interpreter", "stencil", "llvm"})
+        coverage::cases("three-ways", row.mnemonic, 1, engine);
       ASSERT_TRUE(native == stencil) << isa::disassemble(0, word);
       ASSERT_TRUE(native == compiled) << isa::disassemble(0, word);
     }

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "tests/cpu/bare_metal/machine.h"
+#include "tests/cpu/coverage.h"
 
 namespace baton::bare_metal {
 namespace {
@@ -51,6 +52,7 @@ TEST_F(Level, TakesFromProblemStateWhatCameLater) {
       gated += problem_off;
       ASSERT_EQ(illegal(word, kProblem), problem_off) << row.mnemonic;
       ASSERT_EQ(illegal(word, kSupervisor), off) << row.mnemonic;
+      coverage::cases("privilege", row.mnemonic, 2);
     }
   }
   EXPECT_GT(gated, 250U);

@@ -19,6 +19,7 @@
 #include "cpu/semantics/system.h"
 #include "cpu/semantics/vector.h"
 #include "cpu/thread.h"
+#include "tests/cpu/coverage.h"
 
 namespace baton::cpu::test {
 
@@ -87,6 +88,7 @@ class Machine {
   Outcome execute(u64 at, std::span<const u32> words) {
     for (u32 word : words) {
       const isa::Row* row = isa::decode(word);
+      if (row && layer) coverage::cases(layer, row->mnemonic, 1);
       const Flow flow = row ? native(row->id)(s, {isa::operands(*row, word), at}) : sem::illegal(s);
       if (flow == Flow::kBranch) return {flow, s.nia};
       if (flow == Flow::kStop) return {flow, at};
@@ -117,6 +119,7 @@ class Machine {
 
  public:
   State& s = thread_.state();
+  const char* layer = nullptr;  ///< Of tests, that what is executed counts for (tests/cpu/coverage.h).
 };
 
 }  // namespace baton::cpu::test

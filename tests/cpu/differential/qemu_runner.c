@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs instruction words on given registers under qemu-user and reports what they did (see protocol.h).
- * Without a C library; 64-bit in both byte orders, and 32-bit to see how a processor in 32-bit mode counts carries. Everything
- * that the trampoline needs lies below 0x8000, so that it can save and load all 32 registers without a base
- * register. */
+ * Without a C library; 64-bit in both byte orders, and 32-bit to see how a processor in 32-bit mode counts
+ * carries. Everything that the trampoline needs lies below 0x8000, so that it can save and load all 32
+ * registers without a base register. */
 #include "protocol.h"
 
 #ifdef __powerpc64__
