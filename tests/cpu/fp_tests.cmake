@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-# Floating point: hand-written rules, exact rational arithmetic (GMP), and QEMU's user mode as a peer.
+# Floating point: hand-written rules, exact rational arithmetic (GMP), correctly rounded arithmetic (MPFR), QEMU's user
+# mode as a peer, and TestFloat's vectors.
 find_path(GMPXX_INCLUDE gmpxx.h REQUIRED)
 find_library(GMP_LIBRARY gmp REQUIRED)
 find_library(GMPXX_LIBRARY gmpxx REQUIRED)
+find_path(MPFR_INCLUDE mpfr.h REQUIRED)
+find_library(MPFR_LIBRARY mpfr REQUIRED)
 
-add_executable(cpu_fp_tests fp_harness.cpp fp_oracle.cpp fp_semantics_test.cpp)
-target_link_libraries(cpu_fp_tests PRIVATE baton_cpu baton_coverage GTest::gtest_main ${GMPXX_LIBRARY} ${GMP_LIBRARY})
+add_executable(cpu_fp_tests fp_harness.cpp fp_mpfr_test.cpp fp_oracle.cpp fp_semantics_test.cpp)
+target_link_libraries(cpu_fp_tests PRIVATE baton_cpu baton_coverage GTest::gtest_main ${MPFR_LIBRARY} ${GMPXX_LIBRARY}
+  ${GMP_LIBRARY})
 
 find_program(POWERPC64_CC powerpc64-linux-gnu-gcc)
 find_program(QEMU_PPC64 qemu-ppc64)
