@@ -7,7 +7,8 @@ find_library(GMPXX_LIBRARY gmpxx REQUIRED)
 find_path(MPFR_INCLUDE mpfr.h REQUIRED)
 find_library(MPFR_LIBRARY mpfr REQUIRED)
 
-add_executable(cpu_fp_tests fp_harness.cpp fp_mpfr_test.cpp fp_oracle.cpp fp_semantics_test.cpp)
+add_executable(cpu_fp_tests fp_harness.cpp fp_mpfr_test.cpp fp_oracle.cpp fp_semantics_test.cpp
+  fp_status_test.cpp)
 target_link_libraries(cpu_fp_tests PRIVATE baton_cpu baton_coverage GTest::gtest_main ${MPFR_LIBRARY} ${GMPXX_LIBRARY}
   ${GMP_LIBRARY})
 
