@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What real processors gave: the expected output of Valgrind's test_dfp1 to test_dfp5. No Debian package has
-// it but the source of valgrind; BATON_VALGRIND names the unpacked source.
+// it but the source of valgrind; BATON_VALGRIND names the unpacked source (with_source.py fetches it).
 #include <gtest/gtest.h>
 
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <regex>
 
 #include "cpu/fpu/fpu.h"
+#include "tests/cpu/coverage.h"
 #include "tests/cpu/dfp_harness.h"
 
 namespace baton::test {
@@ -133,6 +135,7 @@ TEST(DecimalVectors, AgreesWithRealProcessors) {
   const char* source = std::getenv("BATON_VALGRIND");
   if (!source) GTEST_SKIP() << "BATON_VALGRIND does not name the source of valgrind";
   u64 compared = 0, skipped = 0;
+  std::map<std::string, u64> tried;
   for (int i = 1; i <= 5; i++) {
     std::ifstream file(std::string(source) + "/none/tests/ppc64/test_dfp" + std::to_string(i) +
                        ".stdout.exp");
@@ -163,10 +166,12 @@ TEST(DecimalVectors, AgreesWithRealProcessors) {
         same = out.fpr[0] == line->results[0] && (!pair || out.fpr[1] == line->results[1]);
       }
       compared++;
+      tried[line->mnemonic]++;
       if (same || failures++ >= 10) continue;
       ADD_FAILURE() << text << '\n' << out;
     }
   }
+  for (const auto& [mnemonic, cases] : tried) coverage::cases("hardware", mnemonic, cases);
   std::cout << compared << " cases, " << skipped << " skipped\n";
   EXPECT_GT(compared, 5000u);
 }

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-# VMX: rules worked out by hand, and QEMU's user mode as a peer.
-add_executable(cpu_vmx_tests vmx_harness.cpp vmx_qemu_test.cpp vmx_rules_test.cpp)
-target_link_libraries(cpu_vmx_tests PRIVATE baton_cpu baton_coverage GTest::gtest_main)
+# VMX: rules worked out by hand, models with unlimited integers and MPFR, and QEMU's user mode as a peer.
+find_library(MPFR_LIBRARY mpfr REQUIRED)
+find_library(GMP_LIBRARY gmp REQUIRED)
+add_executable(cpu_vmx_tests vmx_harness.cpp vmx_model_test.cpp vmx_qemu_test.cpp vmx_rules_test.cpp)
+target_link_libraries(cpu_vmx_tests PRIVATE baton_cpu baton_coverage GTest::gtest_main ${MPFR_LIBRARY} ${GMP_LIBRARY})
 
 find_program(POWERPC64_GCC powerpc64-linux-gnu-gcc)
 find_program(QEMU_PPC64 qemu-ppc64)
