@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The level of the architecture that a partition has: what processor compatibility modes take away
-// (docs/power6-choices.md, "Processor compatibility modes").
+// (docs/compatibility-modes.md).
 #pragma once
 
 #include "cpu/isa/isa.h"

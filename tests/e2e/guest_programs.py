@@ -121,6 +121,16 @@ def compile_all(commands, cwd=None):
     return failed
 
 
+def own_program(name, *flags):
+    """The folder with a program of guest-programs/, compiled for the guest."""
+    source = f"{HERE}/guest-programs/{name}.c"
+    command = [CC64, "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-static", *flags]
+    with cached(name, content(source), command, compiler(CC64)) as (folder, empty):
+        if empty:
+            subprocess.run([*command, "-o", f"{folder}/{name}", source], check=True)
+        return folder
+
+
 class GuestPrograms(harness.Site):
     def programs_disk(self, files, programs):
         """An ext4 image: files/ (that folder), run, list, out/."""

@@ -180,17 +180,20 @@ class Site(unittest.TestCase):
         return path
 
     def config(self, name, serial="10BA70A", disk=None, uplink=None, partition=None):
-        text = f'[system]\nname = "{name}"\nserial = "{serial}"\nmemory = "4 GB"\nprocessors = 8\n[vios]\n'
+        text = f'[system]\nname = "{name}"\nserial = "{serial}"\nmemory = "16 GB"\nprocessors = 8\n[vios]\n'
         if uplink:
             text += f'uplink = "{uplink}"\n'
         if disk:
             text += f'[[vios.disk]]\nname = "hdisk0"\nuri = "file:{disk}"\n'
         return text + (partition or "")
 
-    def partition(self, processors=1, memory=256, bootargs="", disk=False, ethernet=False, kernel=None, initrd=None):
+    def partition(self, processors=1, memory=256, bootargs="", disk=False, ethernet=False, kernel=None, initrd=None,
+                  mode=None):
         text = (f'[[partition]]\nname = "{PARTITION}"\nid = 2\nmemory = {memory}\nprocessors = {processors}\n'
                 f'kernel = "{kernel or GUEST + "/vmlinux"}"\ninitrd = "{initrd or GUEST + "/initramfs.cpio.gz"}"\n'
                 f'bootargs = "console=hvc0 {bootargs}"\n')
+        if mode:
+            text += f'proc_compat_mode = "{mode}"\n'
         if disk:
             text += '[[partition.disk]]\nbacking = "hdisk0"\nslot = 2\n'
         if ethernet:

@@ -102,6 +102,8 @@ INSTANTIATE_TEST_SUITE_P(
               "\"01:00:00:00:00:01\"\n",
               "6", "station address"},
         Wrong{"[system]\nname = \"A\"\n[partition]\nname = \"p\"\n", "3", "[[partition]]"},
+        Wrong{"[system]\nname = \"A\"\n[[partition]]\nname = \"p\"\nproc_compat_mode = \"POWER7\"\n", "5",
+              "must be one of default,POWER6_enhanced,POWER6,POWER5+."},
         Wrong{"[system]\nname = \"A\"\n[other]\n", "3", "\"other\""}));
 
 TEST(Config, AMissingFileIsNamed) {
