@@ -72,7 +72,7 @@ def page(rows, layers, engines, cases, totals, ledger, excused, unproven):
     yield "p", "%d entries; a difference to an outside reference is excused by one of them or fails the test." % len(ledger)
     yield "table", [["suite", "entry", "instructions", "condition", "theirs", "ours", "reason", "third", "used"]] + [
         [e["suite"], e["id"], e["instructions"], e["condition"], e["theirs"], e["ours"], e["reason"], e["third"],
-         count(excused[e["id"]])] for e in ledger]
+         count(excused[e["suite"] + "/" + e["id"]])] for e in ledger]
     yield "h", "Row by engine by layer"
     yield "table", [["mnemonic", "engine"] + [l["layer"] for l in layers]] + [
         [r["mnemonic"], engine] + [count(cases[r["mnemonic"], engine, l["layer"]]) for l in layers]
@@ -168,10 +168,10 @@ def main():
     for name in sorted(explained - mnemonics):
         problems.append("data/unproven.csv explains \"%s\", which the table does not have." % name)
 
-    suites = {e["suite"] for e in ledger if excused[e["id"]]}
+    suites = {e["suite"] for e in ledger if excused[e["suite"] + "/" + e["id"]]}
     for entry in ledger:
-        if entry["suite"] in suites and not excused[entry["id"]]:
-            problems.append("data/ledger.csv: \"%s\" excused nothing." % entry["id"])
+        if entry["suite"] in suites and not excused[entry["suite"] + "/" + entry["id"]]:
+            problems.append("data/ledger.csv: \"%s\" of %s excused nothing." % (entry["id"], entry["suite"]))
 
     parts = list(page(rows, layers, engines, cases, totals, ledger, excused, unproven))
     for name, write in (("coverage.md", markdown), ("coverage.html", hypertext)):

@@ -9,7 +9,7 @@
 
 namespace baton::coverage {
 
-Ledger::Ledger(std::string_view suite) {
+Ledger::Ledger(std::string_view suite) : suite_(suite) {
   for (const auto& cells : read_csv(BATON_SOURCE_DIR "/tests/cpu/data/ledger.csv"))
     if (cells.at(0) == suite) used_.emplace(cells.at(1), 0);
 }
@@ -17,7 +17,7 @@ Ledger::Ledger(std::string_view suite) {
 Ledger::~Ledger() {
   for (const auto& [id, n] : used_) {
     std::printf("%10llu  %s\n", static_cast<unsigned long long>(n), id.c_str());
-    if (n != 0) cases("ledger", id, n);
+    if (n != 0) cases("ledger", suite_ + "/" + id, n);
   }
 }
 

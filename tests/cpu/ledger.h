@@ -26,6 +26,7 @@ class Ledger {
   std::vector<std::string> unused() const;
 
  private:
+  std::string suite_;
   std::map<std::string, u64, std::less<>> used_;
 };
 
