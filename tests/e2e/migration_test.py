@@ -10,10 +10,10 @@ MOVE = f"migrlpar -o m -m POWER6-A -t POWER6-B -p {PARTITION}"
 
 
 class FailedMove(harness.Site):
-    def two_systems(self, destination_sees_disk=True):
+    def two_systems(self, destination_sees_disk=True, mode=None):
         disk, uplink = self.disk(), self.lan()
         partition = self.partition(2, 512, "root=/dev/sda rw baton.ip=10.0.2.15/24 baton.gw=10.0.2.2 baton.work",
-                                   disk=True, ethernet=True)
+                                   disk=True, ethernet=True, mode=mode)
         self.start("POWER6-A", self.config("POWER6-A", disk=disk, uplink=uplink, partition=partition))
         self.start("POWER6-B", self.config("POWER6-B", "10BA70B", disk=disk if destination_sees_disk else None, uplink=uplink))
         return self.activate("POWER6-A")
@@ -41,6 +41,16 @@ class FailedMove(harness.Site):
         self.runs_on("POWER6-A", "POWER6-B", console)
         console.shell("rm /etc/baton-veto")
         self.moves(console)
+
+    def test_compatibility_mode_stays(self):
+        console = self.two_systems(mode="POWER5+")
+        self.assertIn("POWER5+", console.shell("grep -m 1 ^cpu /proc/cpuinfo"))
+        self.do(MOVE)
+        self.runs_on("POWER6-B", "POWER6-A", console)
+        self.assertEqual(self.do("lssyscfg -r lpar -m POWER6-B -F desired_lpar_proc_compat_mode,curr_lpar_proc_compat_mode "
+                                 f"--filter lpar_names={PARTITION}").strip(), "POWER5+,POWER5+")
+        self.assertIn("POWER5+", console.shell("grep -m 1 ^cpu /proc/cpuinfo"))
+        self.shut_down(console, "POWER6-B")
 
     def test_destination_without_the_lun(self):
         console = self.two_systems(destination_sees_disk=False)

@@ -27,7 +27,7 @@ class Pages(guest_programs.GuestPrograms):
             Program("huge", "pages huge 4"), Program("huge again", "pages huge 6"),
             Program("left", "grep -i huge /proc/meminfo"),
             Program("release", "echo 0 >/proc/sys/vm/nr_hugepages; grep -i huge /proc/meminfo"),
-            Program("far", "pages far"), Program("log", "dmesg"),
+            Program("far", "pages far"), Program("bolted", "pages bolted"), Program("log", "dmesg"),
         ], memory=512, processors=2, kernel=f"{harness.GUEST}/{kernel}", **partition)
 
         def meminfo(name, field):
@@ -41,6 +41,12 @@ class Pages(guest_programs.GuestPrograms):
             self.assertIn("ok\n", texts[name])
         self.assertIn("ok\n", texts["far"])
         self.assertIn("Using 1TB segments", texts["log"])
+        # The kernel's own segments: B = 1 TB, L||LP = 16 MB. One buffer a processor.
+        entries = {int(line.split()[2], 16) for line in texts["bolted"].splitlines() if line.startswith("entry")}
+        self.assertTrue(entries, texts["bolted"])
+        for vsid in entries:
+            self.assertEqual(vsid >> 62, 1, texts["bolted"])
+            self.assertEqual(vsid & 0x130, 0x100, texts["bolted"])
         self.assertRegex(texts["log"], rf"Page orders: linear mapping = 24, virtual = {12 if page_kb == 4 else 16}")
 
     def test_4k_kernel(self):

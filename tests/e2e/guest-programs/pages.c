@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Memory through pages of different sizes. One argument says what to try; the last line printed is "ok".
-//   huge N      N pages of 16 MB from hugetlbfs: filled, copied on write after a fork, verified, given back
-//   mixed       64K kernel: a cache-inhibited page makes its segment one of 4 KB pages; the memory beside it
-//   lives on far         memory at 1 TB and above, where Linux uses segments of 1 TB
+// huge N: N pages of 16 MB from hugetlbfs, filled, copied on write after a fork, verified, given back.
+// mixed: 64K kernel: a cache-inhibited page makes its segment one of 4 KB pages; the memory beside it lives
+// on. far: memory at 1 TB and above, where Linux uses segments of 1 TB. bolted: the kernel's first SLB entry
+// of each processor, from the SLB shadow buffers in memory.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -144,6 +145,22 @@ static void far(void) {
   }
 }
 
+/// Linux's layout: two bolted entries, the length, 8 bytes reserved, then (ESID, VSID) of the first.
+static void bolted(void) {
+  enum { kBytes = 1 << 20, kLine = 128 };
+  static unsigned char buffer[kBytes] __attribute__((aligned(kLine)));
+  int fd = open("/dev/mem", O_RDONLY);
+  need(fd >= 0, "/dev/mem");
+  for (off_t at = 0; pread(fd, buffer, kBytes, at) == kBytes; at += kBytes)
+    for (unsigned i = 0; i < kBytes; i += kLine) {
+      const uint32_t* words = (const uint32_t*)(buffer + i);
+      const uint64_t* entry = (const uint64_t*)(buffer + i + 16);
+      if (words[0] == 2 && words[1] >= 48 && words[1] <= 256 && entry[0] == 0xC000000008000000)
+        printf("entry %016llx %016llx\n", (unsigned long long)entry[0], (unsigned long long)entry[1]);
+    }
+  close(fd);
+}
+
 int main(int argc, char** argv) {
   const char* what = argc > 1 ? argv[1] : "";
   if (strcmp(what, "huge") == 0 && argc > 2)
@@ -152,6 +169,8 @@ int main(int argc, char** argv) {
     mixed();
   else if (strcmp(what, "far") == 0)
     far();
+  else if (strcmp(what, "bolted") == 0)
+    bolted();
   else
     return 2;
   printf("ok\n");
