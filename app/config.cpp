@@ -309,6 +309,19 @@ Config config_of(const toml::table& file, const std::string& path) {
   system.memory("memory", config.identity.memory);
   system.number("processors", config.identity.processors, 1, 64);
   system.path("firmware", config.firmware);
+  cpu::EngineOptions& engine = config.identity.engine;
+  std::string engine_name;
+  system.text(
+      "engine", engine_name,
+      [&](const std::string& s) {
+        const auto named = cpu::engine_named(s);
+        engine.engine = named.value_or(engine.engine);
+        return named.has_value();
+      },
+      "must be \"interpreter\" or \"stencil\".");
+  u64 code_cache = engine.code_cache_bytes / kMegabyte;
+  system.number("code_cache", code_cache, 4, 1024);
+  engine.code_cache_bytes = code_cache * kMegabyte;
   system.text(
       "control", config.control, [](const std::string& s) { return s.starts_with("unix:") && s.size() > 5; },
       "must be \"unix:PATH\": the control service has no other protection than the socket's file mode.");

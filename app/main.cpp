@@ -22,6 +22,11 @@ int main(int argc, char** argv) try {
   std::string config;
   CLI::App* system = app.add_subcommand("system", "Runs a managed system");
   system->add_option("config", config, "Configuration (TOML; see app/example.toml)")->required();
+  std::string engine;
+  system
+      ->add_option("--engine", engine,
+                   "What executes partitions' code: interpreter or stencil (also engine in the configuration)")
+      ->check(CLI::IsMember({"interpreter", "stencil"}));
 
   std::string command;
   CLI::App* hmc = app.add_subcommand("hmc", "The management console");
@@ -50,7 +55,7 @@ int main(int argc, char** argv) try {
     return 0;
   }
   if (*isa) return baton::app::run_isa(table);
-  if (*system) return baton::app::run_system(config, run_dir);
+  if (*system) return baton::app::run_system(config, run_dir, baton::cpu::engine_named(engine));
   if (*demo) return baton::app::run_demo(run_dir, demo->remaining());
   baton::hmc::RunDirectory systems(baton::hmc::run_directory(run_dir));
   baton::hmc::Console console(systems, std::cout, std::cerr);

@@ -97,11 +97,13 @@ RunningSystem::~RunningSystem() {
   if (!link_.empty()) fs::remove(link_, error);
 }
 
-int run_system(const std::string& config_path, const std::string& run_dir) {
+int run_system(const std::string& config_path, const std::string& run_dir,
+               std::optional<cpu::Engine> engine) {
   spdlog::set_default_logger(
       std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
   spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
-  const Config config = load_config(config_path);
+  Config config = load_config(config_path);
+  if (engine) config.identity.engine.engine = *engine;
 
   // Blocked before any thread exists, so that all inherit it and sigtimedwait below is the only taker.
   sigset_t signals;

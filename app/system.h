@@ -41,6 +41,7 @@ class RunningSystem {
 };
 
 /// Runs until SIGINT, SIGTERM or the Stop call; the exit code.
-int run_system(const std::string& config_path, const std::string& run_dir);
+int run_system(const std::string& config_path, const std::string& run_dir,
+               std::optional<cpu::Engine> engine = {});
 
 }  // namespace baton::app

@@ -89,7 +89,7 @@ namespace pending {
 inline constexpr u32 kLines = 1,  ///< A line came up: look whether it is enabled.
     kKick = 2,                    ///< run() is to return kKicked.
     kSafepoint = 4,               ///< Somebody waits for the thread to pass a safepoint (cpu::Domain).
-    kStep = 8,                    ///< The thread runs one instruction at a time.
+    kStep = 8,                    ///< The thread's instructions are counted or traced.
     kContext = 16;                ///< A segment that code was fetched from is gone: isync must look again.
 }
 
@@ -160,6 +160,7 @@ struct State {
   u32 reserved_size = 0;
   u64 reserved_ra = 0;     ///< Logical real address of the operand.
   u64 reserved_value = 0;  ///< What the load returned, host order.
+  u64 slow_value = 0;      ///< Where the cold paths of storage accesses leave or find an operand.
   u32 pvr = 0x003E0301, pir = 0;
 };
 

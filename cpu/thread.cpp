@@ -129,9 +129,11 @@ Exit Thread::run(u64 max_instructions) {
     enter_guest();
     if (!fetch_page(s.nia)) {
       s.cia = s.nia;
-    } else if (counted || traced) {
+    } else if (traced || (counted && end - s.instructions <= kOpsPerPage)) {
       interpret_one(s);
     } else {
+      // Back at the next taken branch or page: at most a page of instructions.
+      if (counted) s.pending.fetch_or(pending::kStep);
       interpret(s);
     }
     leave_guest();

@@ -130,7 +130,7 @@ void PartitionClock::set_time_base(u64 value) { offset_ = value - host_ticks(); 
 Partition::Partition(ManagedSystem& system, Profile profile)
     : system_(system),
       profile_(checked(std::move(profile), system.identity())),
-      domain_(profile_.memory, hpt_log2(profile_.memory), clock_),
+      domain_(profile_.memory, hpt_log2(profile_.memory), clock_, system.identity().engine),
       nvram_(fresh_nvram()),
       device_tree_(std::make_unique<DeviceTree>()),
       p_(std::make_unique<Private>()) {

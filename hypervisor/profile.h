@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cpu/bits.h"
+#include "cpu/engine/engine.h"
 
 namespace baton::hypervisor {
 
@@ -56,6 +57,8 @@ struct SystemIdentity {
   std::string serial = "10BA70A";  ///< Seven characters: appears in loc-codes and system-id.
   u64 memory = 8ull << 30;         ///< Memory for partitions, bytes.
   u32 processors = 8;              ///< Processors for partitions.
+  /// What executes their code; no partition sees it.
+  cpu::EngineOptions engine = cpu::EngineOptions::from_environment();
 };
 
 }  // namespace baton::hypervisor

@@ -10,34 +10,42 @@ namespace baton::cpu {
 bool load_slow(State& s, u64 ea, u64 size, void* host_order_out);
 bool store_slow(State& s, u64 ea, u64 size, const void* host_order_in);
 
+/// The entry that an access to `ea` uses, if any.
+inline const TlbEntry& look_aside(const State& s, u64 ea) {
+  // As a byte offset, which saves an instruction.
+  constexpr u64 kMask = (kTlbEntries - 1) * sizeof(TlbEntry);
+  static_assert(sizeof(TlbEntry) == 32);
+  return *reinterpret_cast<const TlbEntry*>(reinterpret_cast<const char*>(s.dtlb) + (ea >> 7 & kMask));
+}
+/// The tag of that entry if it allows an access of `size` bytes. An access that crosses into the next page
+/// has that page's number here, which no entry of this slot can have.
+inline u64 wanted_tag(u64 ea, u64 size) { return (ea + size - 1) >> 12; }
+
 /// Loads a T (8, 16, 32 or 64 bits, any alignment, in the byte order of MSR[LE]) from `ea`, which must
 /// already be under s.ea_mask. On false an interrupt is recorded and the instruction must return Flow::kStop
 /// without further effect.
 template <std::unsigned_integral T>
 [[nodiscard, clang::no_sanitize("alignment")]] inline bool load(State& s, u64 ea, T& out) {
-  const u64 page = ea >> 12;
-  const TlbEntry& entry = s.dtlb[page & (kTlbEntries - 1)];
-  if (__builtin_expect(entry.read_tag.load(std::memory_order_relaxed) == page &&
-                           (sizeof(T) == 1 || (ea & 0xFFF) <= 0x1000 - sizeof(T)),
-                       1)) {
+  const TlbEntry& entry = look_aside(s, ea);
+  if (__builtin_expect(entry.read_tag.load(std::memory_order_relaxed) == wanted_tag(ea, sizeof(T)), 1)) {
     out = byteswap(__atomic_load_n(reinterpret_cast<const T*>(ea + entry.addend), __ATOMIC_RELAXED));
     return true;
   }
-  return load_slow(s, ea, sizeof(T), &out);
+  if (!load_slow(s, ea, sizeof(T), &s.slow_value)) return false;
+  std::memcpy(&out, &s.slow_value, sizeof(T));
+  return true;
 }
 
 /// Stores a T to `ea` (under s.ea_mask). On false as for load().
 template <std::unsigned_integral T>
 [[nodiscard, clang::no_sanitize("alignment")]] inline bool store(State& s, u64 ea, T value) {
-  const u64 page = ea >> 12;
-  const TlbEntry& entry = s.dtlb[page & (kTlbEntries - 1)];
-  if (__builtin_expect(entry.write_tag.load(std::memory_order_relaxed) == page &&
-                           (sizeof(T) == 1 || (ea & 0xFFF) <= 0x1000 - sizeof(T)),
-                       1)) {
+  const TlbEntry& entry = look_aside(s, ea);
+  if (__builtin_expect(entry.write_tag.load(std::memory_order_relaxed) == wanted_tag(ea, sizeof(T)), 1)) {
     __atomic_store_n(reinterpret_cast<T*>(ea + entry.addend), byteswap(value), __ATOMIC_RELAXED);
     return true;
   }
-  return store_slow(s, ea, sizeof(T), &value);
+  std::memcpy(&s.slow_value, &value, sizeof(T));
+  return store_slow(s, ea, sizeof(T), &s.slow_value);
 }
 
 /// Sixteen bytes as a register holds them: as a number, the first byte of (big-endian) storage last.

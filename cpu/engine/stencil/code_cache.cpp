@@ -58,12 +58,40 @@ const Choice& choice(Id id) {
   if (const Stencil* s = find(#row "__" #suffix))   \
     at(Id::row).variants.push_back(                 \
         {[]([[maybe_unused]] const isa::Operands& o) -> bool { return condition; }, true, s});
+#define FUSED(...)
 #include "cpu/engine/stencil/variants.def"
     // It leaves the page's translation mode behind before it says where it goes.
     at(Id::sc) = {};
     return all;
   }();
   return choices[static_cast<std::size_t>(id)];
+}
+
+/// A compare and the bc behind it.
+struct Pair {
+  Id compare;
+  u8 width_shift, bit;
+  sem::BranchKind kind;
+  const Stencil* stencil;
+};
+const Stencil* fused(const Decoded& compare, const Decoded& branch) {
+  static const std::vector<Pair> pairs = [] {
+    std::vector<Pair> all;
+#define VARIANT(...)
+#define BRANCH(...)
+#define FUSED(row, width, d, bit, value, suffix, truth)                                           \
+  all.push_back({Id::row, d, value, truth ? sem::BranchKind::kIfTrue : sem::BranchKind::kIfFalse, \
+                 find(#row "__" #width "_" #bit "_" #suffix)});
+#include "cpu/engine/stencil/variants.def"
+    return all;
+  }();
+  if (!compare.row || !branch.row || branch.row->id != Id::bc) return nullptr;
+  if (branch.operands.c != compare.operands.a) return nullptr;
+  for (const Pair& pair : pairs)
+    if (pair.compare == compare.row->id && pair.width_shift == compare.operands.d &&
+        pair.bit == branch.operands.d && pair.kind == sem::branch_kind(branch.operands.a))
+      return pair.stencil;
+  return nullptr;
 }
 
 bool direct_branch(Id id) { return id == Id::b || id == Id::bl || id == Id::bc || id == Id::bcl; }
@@ -199,6 +227,26 @@ void CodeCache::place(const Stencil& stencil, const Filling& in) {
   }
 }
 
+namespace {
+
+/// The Op that a direct branch at Op `index` goes to, or -1 if it leaves the page.
+i32 target_in_page(const Decoded& branch, u64 index) {
+  if (!branch.row || !direct_branch(branch.row->id)) return -1;
+  const i64 target = static_cast<i64>(index) + branch.operands.imm / 4;
+  return target >= 0 && target < static_cast<i64>(kOpsPerPage) ? static_cast<i32>(target) : -1;
+}
+
+const Stencil* stencil_for(const Decoded& instruction, bool within_page) {
+  if (!instruction.row) return nullptr;
+  const Choice& there_is = choice(instruction.row->id);
+  for (const Variant& variant : there_is.variants)
+    if ((within_page || !variant.within_page) && variant.applies(instruction.operands))
+      return variant.stencil;
+  return there_is.general;
+}
+
+}  // namespace
+
 void CodeCache::compile(OpPage& page, u64 first, std::span<const Decoded> instructions) {
   static const Stencil* const leave = find("go_on");
   u64 run = first;  // where the current one begins
@@ -207,39 +255,35 @@ void CodeCache::compile(OpPage& page, u64 first, std::span<const Decoded> instru
     place(*leave, {.operands = {}, .index = 0, .target = static_cast<i32>(next)});
     page.code->add_run(run, next - 1);
   };
-  u64 index = first;
-  for (const Decoded& instruction : instructions) {
-    const Stencil* stencil = nullptr;
-    Filling in{.operands = instruction.operands, .index = static_cast<i32>(index), .target = 0};
-    if (instruction.row) {
-      const Id id = instruction.row->id;
-      const Choice& there_is = choice(id);
-      stencil = there_is.general;
-      const i64 target = static_cast<i64>(index) + instruction.operands.imm / 4;
-      const bool within = direct_branch(id) && target >= 0 && target < static_cast<i64>(kOpsPerPage);
-      if (within) in.target = static_cast<i32>(target);
-      for (const Variant& variant : there_is.variants) {
-        if (variant.within_page && !within) continue;
-        if (!variant.applies(instruction.operands)) continue;
-        stencil = variant.stencil;
-        break;
+  const u64 end = first + instructions.size();
+  for (u64 index = first; index < end; index++) {
+    const Decoded& instruction = instructions[index - first];
+    const auto entry = reinterpret_cast<Handler>(executable_ + hot_);
+    if (index + 1 < end) {
+      const Decoded& following = instructions[index + 1 - first];
+      const i32 target = target_in_page(following, index + 1);
+      const Stencil* both = target >= 0 ? fused(instruction, following) : nullptr;
+      if (both) {
+        // Who branches to the second one finds the interpreter's handler there.
+        place(*both,
+              {.operands = instruction.operands, .index = static_cast<i32>(index + 1), .target = target});
+        page.ops[index].fn.store(entry, std::memory_order_relaxed);
+        index++;
+        continue;
       }
     }
-    if (!stencil) {
-      end_run(index);
-      run = index + 1;
-    } else {
-      const auto entry = reinterpret_cast<Handler>(executable_ + hot_);
-      place(*stencil, in);
+    const i32 target = target_in_page(instruction, index);
+    const Stencil* stencil = stencil_for(instruction, target >= 0);
+    if (stencil) {
+      place(*stencil, {.operands = instruction.operands, .index = static_cast<i32>(index), .target = target});
       page.ops[index].fn.store(entry, std::memory_order_relaxed);
-      if (synchronises(instruction.row->id)) {
-        end_run(index + 1);
-        run = index + 1;
-      }
     }
-    index++;
+    if (!stencil || synchronises(instruction.row->id)) {
+      end_run(stencil ? index + 1 : index);
+      run = index + 1;
+    }
   }
-  end_run(index);
+  end_run(end);
 }
 
 }  // namespace baton::cpu::stencil

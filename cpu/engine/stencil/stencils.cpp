@@ -143,6 +143,14 @@ consteval std::string_view text(isa::Id id) {
     const Op* to = take_branch_here(s, from);                                \
     GO_TO(to);                                                               \
   }
+#define FUSED(row, width, width_shift, bit, value, suffix, truth)                              \
+  STENCIL_FUNCTION baton_stencil_##row##__##width##_##bit##_##suffix(State& s, const Op* op) { \
+    using O = Operands<scales(text(isa::Id::row)), Fixed{.d = width_shift}>;                   \
+    perform<(sem::row<O>)>(s, O{});                                                            \
+    if (((s.cr[O{}.a()] & (value)) != 0) != (truth)) MUSTTAIL baton_next(s, op);               \
+    const Op* to = take_branch_here(s, O{}.cia(s));                                            \
+    GO_TO(to);                                                                                 \
+  }
 #include "cpu/engine/stencil/variants.def"
 #endif
 

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+// The stencil engine against the interpreter: the same programs, the same number of instructions, the same
+// state.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <vector>
+
+#include "cpu/domain.h"
+#include "cpu/engine/stencil/table.h"
+#include "cpu/isa/isa.h"
+#include "cpu/semantics/semantics.h"
+#include "cpu/thread.h"
+#include "tests/cpu/differential/words.h"
+
+namespace baton::cpu {
+namespace {
+
+TEST(Stencils, EveryInstructionOfTheProblemStateHasOne) {
+  static constexpr const char* kNames[] = {
+#define INSN(id, ...) #id,
+#include "cpu/isa/instructions.def"
+  };
+  for (const isa::Row& row : isa::table()) {
+    if (row.privilege != isa::Privilege::User || row.facility == isa::Facility::DFP) continue;
+    EXPECT_TRUE(stencil::find(kNames[static_cast<u64>(row.id)])) << row.mnemonic;
+  }
+}
+
+TEST(Stencils, FillWhatTheyHave) {
+  for (const stencil::Stencil& s : stencil::table()) {
+    for (const stencil::Relocation& r : std::span(s.relocations, s.relocation_count)) {
+      EXPECT_LE(r.at + 4, s.hot_size + s.cold_size) << s.name;
+      if (r.fill == stencil::Fill::kHole) {
+        EXPECT_LT(r.index, static_cast<u16>(stencil::Hole::kCount)) << s.name;
+      } else if (r.fill == stencil::Fill::kNative) {
+        EXPECT_LT(r.index, stencil::natives().size()) << s.name;
+      } else if (r.fill == stencil::Fill::kPool) {
+        EXPECT_LT(r.index, stencil::pool().size()) << s.name;
+      }
+    }
+  }
+}
+
+/// An addition is two loads, a store, and nothing more: no call, no stack, no jump.
+TEST(Stencils, AreAsShortAsTheyShouldBe) {
+  EXPECT_LE(stencil::find("add")->hot_size, 24);
+  EXPECT_LE(stencil::find("addi__li")->hot_size, 23);
+  EXPECT_EQ(stencil::find("add")->cold_size, 0);
+  EXPECT_GT(stencil::find("lwz")->cold_size, 0);
+}
+
+class StoppedClock final : public Clock {
+ public:
+  u64 time_base() const override { return 1'000'000; }
+};
+
+constexpr u64 kMemory = 1 << 20;
+constexpr u64 kCode = 0x4000, kCodeBytes = 0x3000, kData = 0x8000, kDataBytes = 0x8000;
+
+struct Side {
+  explicit Side(EngineOptions engine) : domain(kMemory, 18, clock, engine), thread(domain, 0, nullptr) {}
+  StoppedClock clock;
+  Domain domain;
+  Thread thread;
+  State& s = thread.state();
+};
+
+/// Everything that a program can see, by name.
+std::map<std::string, u64> state_of(const State& s) {
+  std::map<std::string, u64> all;
+  const auto array = [&](const char* name, const auto& values) {
+    unsigned i = 0;
+    for (const auto& value : values) all[name + std::to_string(i++)] = static_cast<u64>(value);
+  };
+  array("r", s.gpr);
+  array("f", s.fpr);
+  array("cr", s.cr);
+  array("sprg", s.sprg);
+  unsigned i = 0;
+  for (const u128 v : s.vr) {
+    all["vr" + std::to_string(i) + " high"] = static_cast<u64>(v >> 64);
+    all["vr" + std::to_string(i++) + " low"] = static_cast<u64>(v);
+  }
+  i = 0;
+  for (const SlbEntry& e : s.slb) {
+    all["slb" + std::to_string(i) + " esid"] = e.esid;
+    all["slb" + std::to_string(i++) + " vsid"] = e.vsid;
+  }
+  const std::pair<const char*, u64> rest[] = {
+      {"nia", s.nia},           {"lr", s.lr},
+      {"ctr", s.ctr},           {"msr", s.msr},
+      {"xer", sem::get_xer(s)}, {"cfar", s.cfar},
+      {"srr0", s.srr0},         {"srr1", s.srr1},
+      {"dar", s.dar},           {"dsisr", s.dsisr},
+      {"fpscr", s.fpscr},       {"vscr", s.vscr},
+      {"vrsave", s.vrsave},     {"instructions", s.instructions.load()},
+      {"dscr", s.dscr},         {"amr", s.amr},
+      {"reserved", s.reserved}};
+  for (const auto& [name, value] : rest) all[name] = value;
+  return all;
+}
+
+class Lockstep : public testing::Test {
+ protected:
+  void start(u64 seed, u64 cache_bytes) {
+    random.seed(seed);
+    sides.clear();
+    sides.push_back(std::make_unique<Side>(EngineOptions{.engine = Engine::kInterpreter}));
+    sides.push_back(
+        std::make_unique<Side>(EngineOptions{.engine = Engine::kStencil, .code_cache_bytes = cache_bytes}));
+    // Interrupts end a program.
+    for (u64 at = 0x100; at < 0x1000; at += 4) store(at, 0x44000022);
+    std::vector<const isa::Row*> rows;
+    for (const isa::Row& row : isa::table())
+      if (row.privilege != isa::Privilege::Hypervisor) rows.push_back(&row);
+    for (u64 at = kCode; at < kCode + kCodeBytes; at += 4) {
+      const isa::Row& row = *rows[random() % rows.size()];
+      u32 word = test::random_word(row, random);
+      // Many branches lead into the code, many displacements are small.
+      if (row.form == isa::Form::B) word = (word & ~0xFFFCu) | ((random() % 256 - 128) * 4 & 0xFFFC);
+      if (row.form == isa::Form::I) word = (word & ~0x3FFFFFCu) | ((random() % 1024 - 512) * 4 & 0x3FFFFFC);
+      if (row.form == isa::Form::D && random() % 2) word &= ~0xFFC0u;
+      store(at, word);
+    }
+    // Simple instructions and tight loops are what programs are made of.
+    for (unsigned n = 0; n < 150; n++) {
+      u64 at = kCode + random() % (kCodeBytes / 4 - 16) * 4;
+      const u32 compare = 0x2C000000 | (random() % 8) << 23 | (random() % 32) << 16 | (random() % 256);
+      store(at, compare);
+      store(at + 4,
+            0x40800000 | (random() % 2) << 24 | (random() % 32) << 16 | ((random() % 16 - 4) * 4 & 0xFFFC));
+      at = kCode + random() % (kCodeBytes / 4 - 16) * 4;
+      store(at, 0x42000000 | ((random() % 8 - 8) * 4 & 0xFFFC));  // bdnz back
+    }
+  }
+
+  void store(u64 at, u64 word) {
+    for (auto& side : sides) ASSERT_TRUE(side->domain.memory().store<u32>(at, static_cast<u32>(word)));
+  }
+
+  /// Registers and an address to go on from, the same on both sides.
+  void fresh() {
+    std::array<u64, 33> gpr{};
+    for (unsigned r = 0; r < 32; r++) {
+      switch (random() % 8) {
+        case 0:
+          gpr[r] = random() >> (random() % 64);
+          break;
+        case 1:
+          gpr[r] = kCode + random() % kCodeBytes;
+          break;
+        case 2:
+          gpr[r] = random() % 64;
+          break;
+        default:
+          gpr[r] = kData + random() % kDataBytes / 8 * 8;
+      }
+    }
+    const u64 nia = kCode + random() % kCodeBytes / 4 * 4, ctr = random() % 20,
+              lr = kCode + random() % kCodeBytes;
+    const u64 bits = random();
+    const u64 more = msr::FP | msr::VEC | (bits & 1 ? msr::EE : 0) | (bits & 14 ? msr::SF : 0);
+    for (auto& side : sides) {
+      State& s = side->s;
+      std::copy(gpr.begin(), gpr.end(), s.gpr);
+      s.nia = nia;
+      s.ctr = ctr;
+      s.lr = lr;
+      s.msr = msr::ME | more;
+      s.fpscr &= 0xFFFFFF07;  // no enabled exceptions to begin with
+      side->thread.state_changed();
+    }
+  }
+
+  void step(u64 budget) {
+    Exit exits[2];
+    for (int i = 0; i < 2; i++) exits[i] = sides[i]->thread.run(budget);
+    ASSERT_EQ(exits[0], exits[1]);
+    const auto one = state_of(sides[0]->s), other = state_of(sides[1]->s);
+    if (one != other) {
+      for (const auto& [name, value] : one)
+        if (other.at(name) != value)
+          ADD_FAILURE() << name << std::hex << ": interpreter " << value << ", stencil " << other.at(name);
+      const u64 at = sides[0]->s.cfar & (kMemory - 4);
+      ADD_FAILURE() << "last branch " << std::hex << at << ": "
+                    << isa::disassemble(at, sides[0]->domain.memory().load<u32>(at).value_or(0));
+      FAIL();
+    }
+    if (exits[0] == Exit::kHypercall) fresh();
+  }
+
+  void compare_memory() {
+    std::vector<u8> bytes[2] = {std::vector<u8>(kMemory), std::vector<u8>(kMemory)};
+    for (int i = 0; i < 2; i++) ASSERT_TRUE(sides[i]->domain.memory().read(0, bytes[i]));
+    ASSERT_TRUE(bytes[0] == bytes[1]);
+  }
+
+  void programs(u64 seed, u64 cache_bytes) {
+    start(seed, cache_bytes);
+    fresh();
+    for (unsigned n = 0; n < 2000 && !HasFailure(); n++) {
+      SCOPED_TRACE(testing::Message() << "seed " << seed << " step " << n);
+      step(random() % 16 ? 1100 + random() % 3000 : random() % 50);
+      if (random() % 32 == 0) {
+        const bool up = random() % 2;
+        for (auto& side : sides) side->thread.set_external(up);
+      }
+      if (random() % 64 == 0) {
+        // A device writes code.
+        const isa::Row& row = isa::table()[random() % isa::kRows];
+        store(kCode + random() % kCodeBytes / 4 * 4, test::random_word(row, random));
+      }
+      if (n % 100 == 0) compare_memory();
+    }
+    compare_memory();
+  }
+
+  std::mt19937_64 random;
+  std::vector<std::unique_ptr<Side>> sides;
+};
+
+TEST_F(Lockstep, RandomProgramsWithFaultsInterruptsAndStoresToCode) {
+  for (u64 seed = 1; seed <= 12 && !HasFailure(); seed++) programs(seed, u64{16} << 20);
+}
+
+TEST_F(Lockstep, ACodeCacheThatIsAlwaysFull) {
+  for (u64 seed = 101; seed <= 104 && !HasFailure(); seed++) programs(seed, u64{1} << 20);
+}
+
+}  // namespace
+}  // namespace baton::cpu
