@@ -305,6 +305,30 @@ TEST_F(Interrupt, DecrementerInALoop) {
   EXPECT_EQ(m.gpr(5), 50u);
 }
 
+TEST_F(Interrupt, DecrementerRunsOnUntilItIsPositiveAgain) {
+  constexpr u64 kHalf = u64{1} << 31;
+  m.gpr(4) = 100;
+  ASSERT_TRUE(completed(m.run("do_mtdec", kReal)));
+  m.advance(200);
+  EXPECT_EQ(m.run("do_nothing", kReal | msr::EE).vector, Vector::kDecrementer);
+  // Nobody has looked at it: pending while the sign bit is set, and then no more, until it is set again.
+  for (unsigned round = 0; round < 3; round++) {
+    m.advance(kHalf);
+    EXPECT_TRUE(completed(m.run("do_nothing", kReal | msr::EE))) << round;
+    EXPECT_FALSE(m.thread().interrupt_pending());
+    m.advance(kHalf);
+    EXPECT_TRUE(m.thread().interrupt_pending());
+    EXPECT_EQ(m.run("do_nothing", kReal | msr::EE).vector, Vector::kDecrementer) << round;
+  }
+  // Also when software has made it negative itself.
+  m.gpr(4) = 0x80000000;
+  ASSERT_TRUE(completed(m.run("do_mtdec", kReal)));
+  m.advance(1);
+  EXPECT_TRUE(completed(m.run("do_nothing", kReal | msr::EE)));
+  m.advance(kHalf);
+  EXPECT_EQ(m.run("do_nothing", kReal | msr::EE).vector, Vector::kDecrementer);
+}
+
 TEST_F(Interrupt, ExternalGoesBeforeDecrementer) {
   m.gpr(4) = ~u64{0};
   ASSERT_TRUE(completed(m.run("do_mtdec", kReal)));

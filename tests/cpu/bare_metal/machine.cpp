@@ -81,9 +81,10 @@ cpu::Hpte Machine::entry(const Segment& segment, const Page& page) {
   if (shift != 12) {
     entry.v |= 4;
     // Code of the page size in its segment, in the low bits of the page number.
-    const u64 code = shift == 24 ? 0 : segment.base_shift() == 12 ? 7 : 1;
+    const u64 code = shift == 34 ? 3 : shift == 24 ? 0 : segment.base_shift() == 12 ? 7 : 1;
     entry.r |= code << 12;
-    if (shift == 24) entry.v &= ~u64{0x80};
+    // Address bits within the page are not part of the name.
+    if (shift > 23) entry.v &= ~(((u64{1} << (shift - 23)) - 1) << 7);
   }
   return entry;
 }

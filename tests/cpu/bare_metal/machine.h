@@ -39,7 +39,7 @@ class TestClock final : public cpu::Clock {
 };
 
 /// Page sizes of a segment by its SLB encoding, spelled out here rather than taken from the code under test.
-inline constexpr u64 k4K = 0x000, k64K = 0x110, k16M = 0x100;
+inline constexpr u64 k4K = 0x000, k64K = 0x110, k16M = 0x100, k16G = 0x120;
 inline constexpr u64 kKs = 0x800, kKp = 0x400, kSegmentNoExecute = 0x200;
 inline constexpr u64 kEsidValid = 0x08000000;
 
@@ -53,7 +53,7 @@ struct Segment {
   unsigned index = 1;  ///< SLB entry.
 
   u64 size_mask() const { return terabyte ? 0xFFFFFFFFFF : 0x0FFFFFFF; }
-  unsigned base_shift() const { return llp == k4K ? 12 : llp == k64K ? 16 : 24; }
+  unsigned base_shift() const { return llp == k4K ? 12 : llp == k64K ? 16 : llp == k16M ? 24 : 34; }
   u64 rb() const { return (ea & ~size_mask()) | kEsidValid | index; }
   u64 rs() const { return (terabyte ? u64{1} << 62 | vsid << 24 : vsid << 12) | protection | llp; }
 };

@@ -112,6 +112,20 @@ TEST_F(PageTableCalls, EnterForcesReservedBitsOff) {
   EXPECT_EQ(read.r(5), good.r);
 }
 
+TEST_F(PageTableCalls, EightStorageKeys) {
+  const cpu::Hpte good = entry(segment, kEa, kA, 2 | kReferenced | kChanged);
+  const u64 where = group(segment, kEa);
+  // The low three bits of the key; the high two are reserved.
+  constexpr u64 kKey = 0x0E00, kKeyHigh = 0x3000000000000000;
+  ASSERT_EQ(enter(kExact, where, {good.v, good.r | 0x0A00 | kKeyHigh}).r3(), h::Success);
+  EXPECT_EQ(hcall(0, kRead, {0, where}).r(5), good.r | 0x0A00);
+  EXPECT_EQ(load_at(kEa).vector, Vector::kSystemCall);
+  for (u64 key : {u64{0x0400}, u64{0x0E00}, u64{0}}) {
+    EXPECT_EQ(hcall(0, kProtect, {key | 0x3000 | 2, where, 0}).r3(), h::Success);
+    EXPECT_EQ(hcall(0, kRead, {0, where}).r(5) & (kKey | kKeyHigh), key);
+  }
+}
+
 TEST_F(PageTableCalls, EnterZeroesThePage) {
   ASSERT_TRUE(memory().fill(kA, 0xFF, 8192));
   EXPECT_EQ(enter(kZeroPage, group(segment, kEa), entry(segment, kEa, kA)).r3(), h::Success);

@@ -203,6 +203,101 @@ TEST_F(OneThread, SegmentRegistersAreTheFirstSlbEntries) {
   EXPECT_EQ(m.gpr(5), 0x20000ABCu);
 }
 
+TEST_F(OneThread, SixtyFourSegmentsOfEverySize) {
+  // Both sizes, each page size, all entries; a page of each at the segment's end.
+  std::vector<Segment> segments;
+  constexpr u64 kSizes[] = {k4K, k64K, k16M};
+  for (unsigned i = 0; i < 64; i++) {
+    const bool terabyte = i & 1;
+    segments.push_back({.ea = terabyte ? u64{i + 1} << 52 : u64{i + 1} << 28,
+                        .vsid = 0x1000 + i,
+                        .terabyte = terabyte,
+                        .llp = kSizes[i % 3],
+                        .index = i});
+  }
+  for (const Segment& segment : segments) {
+    m.gpr(4) = segment.rb();
+    m.gpr(5) = segment.rs();
+    ASSERT_TRUE(completed(m.run("do_slbmte", kDataOn)));
+    const u64 ra = segment.llp == k16M ? u64{0x100'0000} : 0x20'0000 + u64{segment.index} * 0x1'0000;
+    m.map(segment, {.ea = segment.ea | segment.size_mask(), .ra = ra});
+    m.store(ra + (u64{1} << segment.base_shift()) - 8 - segment.index * (segment.llp == k16M ? 8 : 0),
+            segment.index + 1);
+  }
+  for (unsigned round = 0; round < 2; round++) {
+    for (const Segment& segment : segments) {
+      m.gpr(4) = (segment.ea | segment.size_mask()) - 7 - segment.index * (segment.llp == k16M ? 8 : 0);
+      ASSERT_TRUE(completed(m.run("do_ld", kDataOn))) << segment.index;
+      EXPECT_EQ(m.gpr(5), segment.index + 1);
+    }
+  }
+  // One goes, by any address in it, whatever the class bit says; the others stay.
+  for (unsigned gone : {0u, 17u, 42u, 63u}) {
+    m.gpr(4) = (segments[gone].ea & ~u64{0x0FFFFFFF}) | (gone == 17 ? 0x55'5000'0000 : 0) |
+               (segments[gone].terabyte ? 0x02000000 : 0) | (gone == 42 ? 0x08000000 : 0);
+    ASSERT_TRUE(completed(m.run("do_slbie", kDataOn)));
+    segments[gone].vsid = 0;
+    for (const Segment& segment : segments) {
+      m.gpr(4) = (segment.ea | segment.size_mask()) - 7 - segment.index * (segment.llp == k16M ? 8 : 0);
+      EXPECT_EQ(m.run("do_ld", kDataOn).vector, segment.vsid ? Vector::kNone : Vector::kDataSegment);
+    }
+  }
+  // slbie of the other size does not match.
+  m.gpr(4) = segments[2].ea | 0x02000000;
+  ASSERT_TRUE(completed(m.run("do_slbie", kDataOn)));
+  m.gpr(4) = (segments[2].ea | segments[2].size_mask()) - 7 - (segments[2].llp == k16M ? 16 : 0);
+  EXPECT_TRUE(completed(m.run("do_ld", kDataOn)));
+}
+
+/// Code that takes its own segment away runs on until something synchronises, and not an instruction longer.
+TEST_F(OneThread, IsyncAfterSlbieOfItsOwnSegment) {
+  constexpr u64 kEa = 0x4000'0000;
+  const Segment own{.ea = kEa, .vsid = 0x44, .index = 5};
+  m.map(own, {.ea = kEa, .ra = Machine::kScratch});
+  m.map({.ea = kEa, .vsid = 0x45}, {.ea = kEa, .ra = kA});
+  constexpr u32 kNop = 0x60000000, kIsync = 0x4C00012C, kAdd = 0x38C60001;
+  const u32 takers[] = {0x7C002364, 0x7C0003E4, 0x7CA02324};     // slbie 4; slbia; slbmte 5,4, making the entry invalid
+  const u32 synchronisers[] = {kIsync, 0x7CE00164, 0x7CE00124};  // mtmsrd 7; mtmsr 7
+  for (u32 taker : takers) {
+    for (u32 synchroniser : synchronisers) {
+      for (bool twice : {false, true}) {
+        if (twice) m.thread().flush_translations();
+        m.slb(own);
+        m.gpr(4) = taker == takers[2] ? 5 : kEa;
+        m.gpr(5) = 0;
+        m.gpr(6) = 0;
+        m.gpr(7) = kBothOn;
+        m.assemble({taker, kNop, kNop, synchroniser, kAdd, kAdd});
+        m.go(kEa, kBothOn);
+        EXPECT_TRUE(interrupted(m, m.run(), Vector::kInstructionSegment, {.srr0 = kEa + 16}))
+            << std::hex << taker << " " << synchroniser;
+        EXPECT_EQ(m.gpr(6), 0u);
+      }
+    }
+  }
+  // Another page in its place: the code behind isync is that page's.
+  const Segment other{.ea = kEa, .vsid = 0x45, .index = 5};
+  m.slb(own);
+  m.gpr(4) = other.rb();
+  m.gpr(5) = other.rs();
+  m.gpr(6) = 0;
+  m.store32(kA + 8, 0x38C00002);  // li 6,2
+  m.store32(kA + 12, 0x44000022);
+  m.assemble({takers[2], kIsync, kAdd});
+  m.go(kEa, kBothOn);
+  const Stop stop = m.run();
+  EXPECT_EQ(stop.at, kEa + 12);
+  EXPECT_EQ(m.gpr(6), 2u);
+  // isync without such a reason is nothing but an instruction.
+  m.assemble({kIsync, kAdd, kIsync, kAdd});
+  m.go(Machine::kScratch, kDataOn);
+  m.gpr(6) = 0;
+  const u64 from = s.instructions;
+  EXPECT_TRUE(completed(m.run()));
+  EXPECT_EQ(m.gpr(6), 2u);
+  EXPECT_EQ(s.instructions - from, 5u);
+}
+
 TEST_F(OneThread, SegmentNoExecute) {
   m.map_code();
   const Segment segment{.ea = 0x1000'0000, .vsid = 0x12, .protection = kSegmentNoExecute};
