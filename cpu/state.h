@@ -89,8 +89,7 @@ namespace pending {
 inline constexpr u32 kLines = 1,  ///< A line came up: look whether it is enabled.
     kKick = 2,                    ///< run() is to return kKicked.
     kSafepoint = 4,               ///< Somebody waits for the thread to pass a safepoint (cpu::Domain).
-    kStep = 8,                    ///< The thread's instructions are counted or traced.
-    kContext = 16;                ///< A segment that code was fetched from is gone: isync must look again.
+    kStep = 8;                    ///< The thread's instructions are counted or traced.
 }
 
 /// SLB entry in the formats of `slbmte` (POWER6-ISA 7.2).

@@ -474,16 +474,13 @@ void Thread::forget_segment(const SlbEntry& entry) {
         e.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
     }
   }
-  bool code = false;
   for (auto& mode : *itlb_) {
     for (FetchEntry& e : mode) {
       const u64 tag = e.tag.load(std::memory_order_relaxed);
-      if (tag == TlbEntry::kNoTag || (tag & mask) != want) continue;
-      e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
-      code = true;
+      if (tag != TlbEntry::kNoTag && (tag & mask) == want)
+        e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
     }
   }
-  if (code) state_.pending.fetch_or(pending::kContext, std::memory_order_relaxed);
 }
 
 void Thread::flush_translations() {

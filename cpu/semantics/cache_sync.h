@@ -23,6 +23,8 @@ BATON_SEMANTICS Flow dcbz(State& s, O o) {
   return zero_block(s, detail::x_address(s, o)) ? Flow::kNext : Flow::kStop;
 }
 
+/// Whatever changes a context leaves nothing to synchronise (next_if_fetched() in system.h).
+BATON_SEMANTICS void isync(State&, O) {}
 /// lwsync (L=1) asks for no more than x86 gives; the others order stores before later loads.
 BATON_SEMANTICS void sync(State&, O o) {
   if ((o.a() & 3) == 1)

@@ -83,7 +83,7 @@ BATON_SEMANTICS Flow write_msr(State& s, O o, u64 value) {
   const u64 old = s.msr, nia = o.cia(s) + 4;
   s.msr = value;
   constexpr u64 kMode = msr::SF | msr::PR | msr::IR | msr::DR | msr::SE | msr::BE;
-  if ((old ^ value) & kMode || s.pending.load(std::memory_order_relaxed) & pending::kContext) {
+  if ((old ^ value) & kMode) {
     s.nia = nia & (value & msr::SF ? ~u64{0} : 0xFFFFFFFF);
     s.thread->update_mode();
     if (fpu::interrupt_due(s)) return float_interrupt(s);
@@ -210,13 +210,6 @@ BATON_SEMANTICS void mfsrin(State& s, O o) {
 // ---- TLB: the partition's own cached translations may go at any time; the rest is the hypervisor's.
 BATON_SEMANTICS Flow tlbiel(State& s, O o) {
   s.thread->flush_translations();
-  return resync(s, (o.cia(s) + 4) & s.ea_mask);
-}
-
-/// Code that follows must come from where the SLB now says.
-BATON_SEMANTICS Flow isync(State& s, O o) {
-  if (__builtin_expect(!(s.pending.load(std::memory_order_relaxed) & pending::kContext), 1))
-    return Flow::kNext;
   return resync(s, (o.cia(s) + 4) & s.ea_mask);
 }
 

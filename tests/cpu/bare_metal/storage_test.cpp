@@ -149,7 +149,7 @@ class Breakpoint : public Storage {
  protected:
   static constexpr u64 kWatched = kEa + 0x1FF8;  // The last doubleword of its page.
   static constexpr u64 kLoad = 1, kStore = 2, kTranslated = 4;
-  static constexpr u64 kProblemState = 1, kSupervisorState = 2, kIgnore = 8;
+  static constexpr u64 kSupervisorState = 2;
   void SetUp() override {
     Storage::SetUp();
     for (u64 i = 0; i < 4; i++) m.map(segment, {.ea = kEa + i * 4096, .ra = kA + i * 0x3000});
@@ -187,7 +187,7 @@ TEST_F(Breakpoint, EveryCombinationOfBits) {
           const u64 ea = translated ? virtual_ea : real(virtual_ea);
           watch(ea, kind, who);
           const u64 msr = problem ? kProblem : translated ? kDataOn : kReal;
-          const bool state = who & (problem ? 1 : 2);
+          const bool state = who & (problem ? 1 : 2);  // DABRX: problem, supervisor, BTI 8.
           const bool translation = who & 8 || ((kind & 4) != 0) == translated;
           SCOPED_TRACE(testing::Message()
                        << "DABR " << kind << " DABRX " << who << " MSR " << std::hex << msr);
