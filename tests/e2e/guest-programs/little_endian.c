@@ -7,9 +7,10 @@
 #include <sys/mman.h>
 
 // A word of code in the other byte order.
-#define LE(word)                                                                                            \
-  ".long (((" word ")&0xff)<<24)|(((" word ")&0xff00)<<8)|(((" word ")>>8)&0xff00)|(((" word ")>>24)&0xff)" \
-                                                                                             "\n"
+#define LE(word)                                                                             \
+  ".long (((" word ")&0xff)<<24)|(((" word ")&0xff00)<<8)|(((" word ")>>8)&0xff00)|(((" word \
+  ")>>24)&0xff)"                                                                             \
+  "\n"
 
 struct registers {
   uint64_t word, doubleword, half, reversed, fresh, count;
