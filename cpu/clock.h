@@ -15,11 +15,11 @@ class Clock {
   virtual u64 time_base() const = 0;
 };
 
-/// Wakes a hardware thread when its decrementer expires.
-class DecrementerAlarm {
+/// Wakes a hardware thread when its decrementer expires or its performance monitor is to be looked at.
+class Alarm {
  public:
-  virtual ~DecrementerAlarm() = default;
-  /// Calls Thread::decrementer_expired() once Clock::time_base() >= `deadline`; replaces the earlier request.
+  virtual ~Alarm() = default;
+  /// Calls Thread::alarm_expired() once Clock::time_base() >= `deadline`; replaces the earlier request.
   virtual void arm(u64 deadline) = 0;
 };
 

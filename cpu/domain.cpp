@@ -84,8 +84,8 @@ void Domain::code_stored(u64 ra, u64 length) {
     const u64 from = std::max(ra, base) - base, to = std::min(end, base + kFrameSize) - base;
     bool live = false;
     for (Thread* thread : threads_) {
-      for (bool little : {false, true}) {
-        OpPage* page = thread->known_op_page(frame, little);
+      for (const OpPage::Kind kind : OpPage::kKinds) {
+        OpPage* page = thread->known_op_page(frame, kind);
         if (!page || !page->live) continue;
         page->stores++;
         bool killed;

@@ -37,6 +37,8 @@ class Domain final : public CodeWatcher {
 
   /// Real-mode limit: real-mode addresses at or above it give a protection fault (POWER6-ISA 7.1).
   u64 real_mode_limit = ~u64{0};
+  /// Clock frequency of the cores: what the performance monitor counts as cycles.
+  u64 core_hz = 4'208'000'000;
 
   /// The level of the architecture that the partition has; all of POWER6 unless set. May be set while no
   /// thread is in guest code.

@@ -3,7 +3,7 @@
 
 #include <array>
 
-#include "cpu/semantics/semantics.h"
+#include "cpu/semantics/system.h"
 #include "cpu/thread.h"
 
 namespace baton::cpu {
@@ -30,11 +30,11 @@ void put_sprg(State& s, u64 value) {
 }
 template <unsigned n>
 u64 get_pmc(State& s) {
-  return s.pmc[n - 1];
+  return s.thread->pmu().counter(n - 1, sem::completed(s, s.cia));
 }
 template <unsigned n>
 void put_pmc(State& s, u64 value) {
-  s.pmc[n - 1] = static_cast<u32>(value);
+  s.thread->pmu().set_counter(n - 1, static_cast<u32>(value), sem::completed(s, s.cia) + 1);
 }
 u64 zero(State&) { return 0; }
 void ignore(State&, u64) {}
@@ -46,7 +46,12 @@ u64 get_tb(State& s) { return s.thread->time_base(); }
 u64 get_tbu(State& s) { return s.thread->time_base() >> 32; }
 u64 get_purr(State& s) { return s.thread->purr(); }
 u64 get_ctrl(State& s) { return s.ctrl; }
-void put_ctrl(State& s, u64 value) { s.ctrl = (s.ctrl & ~u64{1}) | (value & 1); }
+// The instruction that thaws or freezes counters is itself in the part before.
+void put_ctrl(State& s, u64 value) { s.thread->pmu().set_ctrl(value, sem::completed(s, s.cia) + 1); }
+void put_mmcr0(State& s, u64 value) {
+  s.thread->pmu().set_mmcr0(static_cast<u32>(value), sem::completed(s, s.cia) + 1);
+}
+void put_mmcr1(State& s, u64 value) { s.thread->pmu().set_mmcr1(value, sem::completed(s, s.cia) + 1); }
 
 constexpr SprRow kRows[] = {
     {1, "XER", kAll, [](State& s) { return sem::get_xer(s); }, [](State& s, u64 v) { sem::set_xer(s, v); }},
@@ -110,10 +115,10 @@ constexpr SprRow kRows[] = {
     {790, "PMC4", kSupervisor, get_pmc<4>, put_pmc<4>},
     {791, "PMC5", kSupervisor, get_pmc<5>, put_pmc<5>},
     {792, "PMC6", kSupervisor, get_pmc<6>, put_pmc<6>},
-    {795, "MMCR0", kSupervisor, get<&State::mmcr0>, put<&State::mmcr0>},
+    {795, "MMCR0", kSupervisor, get<&State::mmcr0>, put_mmcr0},
     {796, "SIAR", kSupervisor, get<&State::siar>, put<&State::siar>},
     {797, "SDAR", kSupervisor, get<&State::sdar>, put<&State::sdar>},
-    {798, "MMCR1", kSupervisor, get<&State::mmcr1>, put<&State::mmcr1>},
+    {798, "MMCR1", kSupervisor, get<&State::mmcr1>, put_mmcr1},
     {896, "PPR", kAll, get<&State::ppr>, put<&State::ppr>},
     {921, "TSCR", 0, zero, ignore},
     {1008, "HID0", 0, zero, ignore},

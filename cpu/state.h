@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "cpu/bits.h"
+#include "cpu/event_counts.h"
 
 namespace baton::cpu {
 
@@ -114,7 +115,7 @@ inline constexpr u64 kTlbEntries = 1024;
 struct State {
   u64 gpr[33] = {};  ///< gpr[32] is always 0: the decoder maps "RA|0 with RA = 0" to it.
   u64 nia = 0;       ///< Next instruction address; valid when the engine is left.
-  u64 cia = 0;       ///< Address of the instruction that stopped the engine.
+  u64 cia = 0;       ///< Address of the instruction that stopped the engine, or that moves an SPR.
   u64 lr = 0, ctr = 0;
   u64 msr = 0;
   u64 ea_mask = ~u64{0};  ///< All ones with MSR[SF], else 0xFFFFFFFF.
@@ -137,6 +138,7 @@ struct State {
   Stop stop = Stop::kNone;
   Fault fault;
   Thread* thread = nullptr;
+  EventCounts events;
   // -- floating point
   alignas(16) u64 fpr[32] = {};  ///< Double format bit patterns.
   u64 fpscr = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpu/thread.h"
 
+#include <utility>
+
 #include "cpu/engine/stencil/code_cache.h"
 #include "cpu/isa/isa.h"
 
@@ -12,6 +14,8 @@ constexpr u64 kOneTerabyte = 0x4000000000000000;
 constexpr u64 kKs = 0x800, kKp = 0x400, kNoExecuteSegment = 0x200;
 /// MSR bits that an interrupt replaces by its cause in SRR1 (POWER6-ISA 6): bits 33-36 and 42-47.
 constexpr u64 kSrr1Cause = 0x783F0000;
+
+constexpr u64 op_page_key(u64 frame, OpPage::Kind kind) { return frame << 2 | kind; }
 
 constexpr u64 segment_mask(const SlbEntry& entry) {
   return entry.vsid & kOneTerabyte ? ~u64{0xFFFFFFFFFF} : ~u64{0x0FFFFFFF};
@@ -43,7 +47,7 @@ constexpr Rights rights(unsigned pp, bool key) {
 
 }  // namespace
 
-Thread::Thread(Domain& domain, u32 pir, DecrementerAlarm* alarm)
+Thread::Thread(Domain& domain, u32 pir, Alarm* alarm)
     : domain_(domain),
       alarm_(alarm),
       dtlb_(std::make_unique<std::array<std::array<TlbEntry, kTlbEntries>, kModes + 1>>()),
@@ -80,6 +84,7 @@ void Thread::reset(u64 nia, u64 r3, bool sf) {
   s.gpr[3] = r3;
   s.msr = msr::ME | (sf ? msr::SF : 0);
   s.instructions = 0;
+  s.events = {};
   s.fault = {};
   s.stop = Stop::kNone;
   s.lines.store(0);
@@ -87,12 +92,14 @@ void Thread::reset(u64 nia, u64 r3, bool sf) {
   s.dec_deadline = ~u64{0} >> 1;
   purr_base_ = 0;
   dispatched_ = false;
+  decrementer_alarm_ = pmu_alarm_ = kNoAlarm;
   state_changed();
 }
 
 void Thread::state_changed() {
   flush_translations();
   update_mode();
+  pmu_.restored();
   if (state_.lines.load()) state_.pending.fetch_or(pending::kLines);
 }
 
@@ -119,6 +126,8 @@ Exit Thread::run(u64 max_instructions) {
   for (;;) {
     const u32 asked = s.pending.exchange(0, std::memory_order_seq_cst);
     if (asked & pending::kKick) return Exit::kKicked;
+    if (asked & pending::kLines && pmu_alarm_ <= time_base()) arm_alarm();
+    if (s.events.watching) pmu_.poll(s.nia);
     take_pending();
     if (counted && s.instructions >= end) return Exit::kBudget;
     const u64 traced = s.msr & (msr::SE | msr::BE);
@@ -137,6 +146,7 @@ Exit Thread::run(u64 max_instructions) {
       interpret(s);
     }
     leave_guest();
+    if (s.events.in_progress) finish_counting(s);
     if (s.stop == Stop::kHypercall) return Exit::kHypercall;
     if (s.stop == Stop::kInterrupt) {
       if (s.fault.vector == Vector::kAlignment) s.dsisr = isa::alignment_dsisr(instruction_at(s.cia));
@@ -162,7 +172,6 @@ bool Thread::take_pending() {
   if (lines & line::kExternal) {
     deliver(Vector::kExternal, s.nia, 0);
   } else if (lines & line::kPerformanceMonitor) {
-    s.lines.fetch_and(~line::kPerformanceMonitor);
     deliver(Vector::kPerformanceMonitor, s.nia, 0);
   } else {
     deliver(Vector::kDecrementer, s.nia, 0);
@@ -170,13 +179,19 @@ bool Thread::take_pending() {
   return true;
 }
 
-void Thread::deliver(Vector vector, u64 srr0, u64 srr1_cause) {
+void Thread::deliver(Vector vector, u64 srr0, u64 srr1_cause, u64 completed) {
   State& s = state_;
+  if (vector == Vector::kExternal) happened(Event::kExternalInterrupts);
+  if (vector == Vector::kDataSegment) happened(Event::kDataSlbMisses);
+  if (vector == Vector::kInstructionSegment) happened(Event::kFetchSlbMisses);
+  if (vector == Vector::kDataSegment || vector == Vector::kInstructionSegment) happened(Event::kSlbMisses);
   s.srr0 = srr0;
   s.srr1 = (s.msr & ~kSrr1Cause) | srr1_cause;
+  const u64 old = s.msr;
   s.msr = (s.msr & (msr::ME | msr::HV)) | msr::SF;
   s.nia = static_cast<u64>(vector);
   update_mode();
+  if (s.events.watching) pmu_.mode_changed(old, completed, srr0);
 }
 
 void Thread::set_external(bool up) {
@@ -193,6 +208,44 @@ void Thread::decrementer_expired() {
   state_.pending.fetch_or(pending::kLines, std::memory_order_seq_cst);
 }
 
+void Thread::alarm_expired() {
+  if (time_base() >= decrementer_alarm_.load(std::memory_order_seq_cst)) decrementer_expired();
+  // For the performance monitor; run() sets the alarm for what is left.
+  state_.pending.fetch_or(pending::kLines, std::memory_order_seq_cst);
+}
+
+void Thread::arm_alarm() {
+  const u64 now = time_base();
+  if (pmu_alarm_ <= now) {
+    pmu_alarm_ = kNoAlarm;
+    state_.pending.fetch_or(pending::kLines, std::memory_order_seq_cst);
+  }
+  u64 decrementer = decrementer_alarm_.load(std::memory_order_seq_cst);
+  if (decrementer <= now) {
+    decrementer = kNoAlarm;
+    decrementer_expired();
+  }
+  const u64 next = std::min(decrementer, pmu_alarm_);
+  if (alarm_ && next != kNoAlarm) alarm_->arm(next);
+}
+
+void Thread::set_performance_monitor(bool up) {
+  if (up) {
+    state_.lines.fetch_or(line::kPerformanceMonitor, std::memory_order_seq_cst);
+    state_.pending.fetch_or(pending::kLines, std::memory_order_seq_cst);
+  } else {
+    state_.lines.fetch_and(~line::kPerformanceMonitor, std::memory_order_seq_cst);
+  }
+}
+
+void Thread::wake_pmu(u64 deadline) {
+  // An alarm that comes too early costs a look, setting it to later costs the clock's lock each time.
+  deadline = std::min(deadline, time_base() + (u64{1} << 31));
+  if (!dispatched_ || (deadline >= pmu_alarm_ && pmu_alarm_ > time_base())) return;
+  pmu_alarm_ = deadline;
+  arm_alarm();
+}
+
 void Thread::kick() { state_.pending.fetch_or(pending::kKick, std::memory_order_seq_cst); }
 
 void Thread::system_reset() {
@@ -203,8 +256,7 @@ void Thread::system_reset() {
 u32 Thread::dec() const { return static_cast<u32>(state_.dec_deadline - 1 - time_base()); }
 
 void Thread::set_dec(u32 value) {
-  State& s = state_;
-  s.dec_deadline = time_base() + static_cast<u64>(static_cast<i64>(static_cast<i32>(value))) + 1;
+  state_.dec_deadline = time_base() + static_cast<u64>(static_cast<i64>(static_cast<i32>(value))) + 1;
   if (value >> 31) return decrementer_expired();
   arm_decrementer();
 }
@@ -213,7 +265,8 @@ void Thread::arm_decrementer() {
   State& s = state_;
   // The new alarm replaces the old one before the line goes down, so that the old one cannot raise it again;
   // the new one may have gone off in between.
-  if (alarm_) alarm_->arm(s.dec_deadline);
+  decrementer_alarm_.store(s.dec_deadline, std::memory_order_seq_cst);
+  arm_alarm();
   s.lines.fetch_and(~line::kDecrementer, std::memory_order_seq_cst);
   if (time_base() >= s.dec_deadline) decrementer_expired();
 }
@@ -232,10 +285,13 @@ void Thread::dispatched() {
   if (dispatched_) return;
   purr_since_ = time_base();
   dispatched_ = true;
+  pmu_.dispatched();
 }
 
 void Thread::undispatched() {
   if (!dispatched_) return;
+  pmu_.undispatched();
+  if (std::exchange(pmu_alarm_, kNoAlarm) != kNoAlarm) arm_alarm();
   purr_base_ += time_base() - purr_since_;
   dispatched_ = false;
 }
@@ -356,6 +412,7 @@ bool Thread::refused(u64 ea, u64 size, Access access, Use use, const Translated&
 u8* Thread::access_slow(u64 ea, u64 size, Access access, Use use, u64* ra) {
   State& s = state_;
   const bool store = access == Access::kStore;
+  happened(Event::kDataLookasideMisses);
   std::lock_guard lock(tlb_lock);
   Translated t = translate(ea, access);
   if (!t.ok) {
@@ -368,6 +425,7 @@ u8* Thread::access_slow(u64 ea, u64 size, Access access, Use use, u64* ra) {
     return access_uncached(ea, size, access, use, ra);
   }
   if (t.update & pte::kChanged) t.changed = true;
+  if (t.ptex != kRealPtex) happened(Event::kTableReloads);
   cpu::Memory& memory = domain_.memory();
   const u64 frame = t.ra >> kFrameShift;
   if (store && memory.tracking()) memory.dirty().set(frame);
@@ -496,6 +554,14 @@ void Thread::flush_translations() {
     for (FetchEntry& e : mode) e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
 }
 
+void Thread::forget_fetches(bool problem) {
+  std::lock_guard lock(tlb_lock);
+  for (unsigned mode = 0; mode < 2 * kModes; mode++) {
+    if ((mode % kModes == 2) != problem) continue;
+    for (FetchEntry& e : (*itlb_)[mode]) e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+  }
+}
+
 bool Thread::forget_ptex(u32 ptex, u64 first_page, u64 pages) {
   std::lock_guard lock(tlb_lock);
   bool had = false;
@@ -544,8 +610,8 @@ u32 Thread::instruction_at(u64 ea) const {
   return state_.msr & msr::LE ? byteswap(word) : word;
 }
 
-OpPage* Thread::known_op_page(u64 frame, bool little) {
-  const auto it = op_pages_.find(frame << 1 | little);
+OpPage* Thread::known_op_page(u64 frame, OpPage::Kind kind) {
+  const auto it = op_pages_.find(op_page_key(frame, kind));
   return it == op_pages_.end() ? nullptr : it->second.get();
 }
 
@@ -557,8 +623,11 @@ void Thread::forget_compiled() {
 
 OpPage* Thread::op_page(u64 frame) {
   std::lock_guard lock(domain_.code_lock());
-  const bool little = state_.msr & msr::LE;
-  if (op_pages_.size() >= kMaxOpPages && !known_op_page(frame, little)) {
+  const u64 msr = state_.msr;
+  const auto kind =
+      static_cast<OpPage::Kind>((msr & msr::LE ? OpPage::kLittle : 0) |
+                                (pmu_.counts_instructions(msr & msr::PR) ? OpPage::kCounted : 0));
+  if (op_pages_.size() >= kMaxOpPages && !known_op_page(frame, kind)) {
     std::lock_guard tlb(tlb_lock);
     for (auto& mode : *itlb_)
       for (FetchEntry& e : mode) e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
@@ -567,8 +636,8 @@ OpPage* Thread::op_page(u64 frame) {
     state_.page_ea = ~state_.nia;
     state_.page_ops = nullptr;
   }
-  auto& slot = op_pages_[frame << 1 | little];
-  if (!slot) slot = std::make_unique<OpPage>(frame, little);
+  auto& slot = op_pages_[op_page_key(frame, kind)];
+  if (!slot) slot = std::make_unique<OpPage>(frame, kind);
   return slot.get();
 }
 
@@ -576,6 +645,7 @@ bool Thread::fetch_page(u64 ea) {
   State& s = state_;
   const u64 page = ea >> 12;
   FetchEntry* entry = &s.itlb[page & (kFetchEntries - 1)];
+  if (entry->tag.load(std::memory_order_relaxed) != page) happened(Event::kFetchLookasideMisses);
   while (entry->tag.load(std::memory_order_relaxed) != page) {
     const Translated probe = translate(ea, Access::kFetch);
     if (!probe.ok) return record(ea, Access::kFetch, probe);
@@ -586,6 +656,7 @@ bool Thread::fetch_page(u64 ea) {
     const Translated t = translate(ea, Access::kFetch);
     if (!t.ok || t.ra >> kFrameShift != ops->frame) continue;
     if (t.update && !domain_.hpt().set_bits(t.ptex, t.entry, t.update)) continue;
+    if (t.ptex != kRealPtex) happened(Event::kTableReloads);
     entry->page = ops;
     entry->ptex = t.ptex;
     entry->tag.store(page, std::memory_order_relaxed);

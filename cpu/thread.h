@@ -10,6 +10,7 @@
 
 #include "cpu/domain.h"
 #include "cpu/engine/interpreter.h"
+#include "cpu/pmu.h"
 #include "cpu/state.h"
 
 namespace baton::cpu {
@@ -57,7 +58,7 @@ struct Translated {
 class Thread {
  public:
   /// `pir`: the interrupt server number of the thread. The domain must outlive it.
-  Thread(Domain& domain, u32 pir, DecrementerAlarm* alarm);
+  Thread(Domain& domain, u32 pir, Alarm* alarm);
   ~Thread();
   Thread(const Thread&) = delete;
   Thread& operator=(const Thread&) = delete;
@@ -80,19 +81,22 @@ class Thread {
 
   // -- from any host thread
   void set_external(bool up);  ///< The external interrupt line of this thread (XICS).
-  void decrementer_expired();  ///< DecrementerAlarm's answer.
+  void alarm_expired();        ///< Alarm's answer.
+  void decrementer_expired();  ///< DEC became negative.
   void kick();                 ///< Makes run() return kKicked soon; sticky until it does.
   void system_reset();         ///< Pends a 0x100 interrupt.
   /// True if an enabled interrupt would be taken now with MSR[EE]=1 (H_CEDE's test).
   bool interrupt_pending() const { return state_.lines.load(std::memory_order_seq_cst) != 0; }
 
-  /// Enters the interrupt: SRR0/SRR1/MSR/NIA. Used by run(), and by H_CEDE with nia already past the sc.
-  void deliver(Vector vector, u64 srr0, u64 srr1_cause);
+  /// Enters the interrupt after `completed` instructions: SRR0/SRR1/MSR/NIA.
+  void deliver(Vector vector, u64 srr0, u64 srr1_cause, u64 completed);
 
   // -- decrementer and time, as mtspr/mfspr see them
   u64 time_base() const { return domain_.clock().time_base(); }
   u32 dec() const;
   void set_dec(u32 value);
+  /// Waits for DEC to become negative at State::dec_deadline.
+  void arm_decrementer();
   /// Takes the decrementer's line down if DEC has run on until it is positive again. For the thread's own
   /// host thread, before it looks at the lines.
   void settle_decrementer();
@@ -104,6 +108,19 @@ class Thread {
   u64 purr() const;
   u64 spurr() const { return purr(); }
   void set_purr(u64 value);
+
+  // -- performance monitor
+  Pmu& pmu() { return pmu_; }
+  /// Counts an event where it happens.
+  void happened(Event event) {
+    const auto n = static_cast<unsigned>(event);
+    state_.events.totals[n]++;
+    if (state_.events.armed >> n & 1) state_.pending.fetch_or(pending::kLines);
+  }
+  void set_performance_monitor(bool up);  ///< The interrupt line: MMCR0[PMAO].
+  void wake_pmu(u64 deadline);            ///< The monitor is polled once the time base is there.
+  /// Makes code in this state look its pages up again.
+  void forget_fetches(bool problem);
 
   // -- MMU
   /// Translates without side effects on R and C (hcalls, debugger).
@@ -149,14 +166,16 @@ class Thread {
   static constexpr unsigned kModes = 3;  ///< real, supervisor, problem state
 
   bool take_pending();
-  /// Waits for DEC to become negative.
-  void arm_decrementer();
   /// The word at `ea` as an instruction; 0 if it cannot be fetched.
   u32 instruction_at(u64 ea) const;
+  void deliver(Vector vector, u64 srr0, u64 srr1_cause) {
+    deliver(vector, srr0, srr1_cause, state_.instructions.load(std::memory_order_relaxed));
+  }
+  void arm_alarm();
   OpPage* op_page(u64 frame);
   /// The code cache is full: every compiled Op is decoded again. Code lock held.
   void forget_compiled();
-  OpPage* known_op_page(u64 frame, bool little);  ///< nullptr if there is none; code lock held.
+  OpPage* known_op_page(u64 frame, OpPage::Kind kind);  ///< nullptr if there is none; code lock held.
   bool record(u64 ea, Access access, const Translated& t);
   /// True, and recorded, if the storage does not allow the use or DABR watches it.
   bool refused(u64 ea, u64 size, Access access, Use use, const Translated& t);
@@ -173,7 +192,7 @@ class Thread {
   void forget_write_tags_of(u32 frame);
 
   Domain& domain_;
-  DecrementerAlarm* alarm_;
+  Alarm* alarm_;
   State state_;
   std::unique_ptr<std::array<std::array<TlbEntry, kTlbEntries>, kModes + 1>>
       dtlb_;                                                                   ///< The last stays empty.
@@ -183,11 +202,16 @@ class Thread {
   std::unique_ptr<std::array<std::array<FetchEntry, kFetchEntries>, 2 * kModes>> itlb_;
   /// Bound on op_pages_: 64 MB a thread.
   static constexpr u64 kMaxOpPages = 4096;
-  /// By frame and byte order; guarded by the code lock.
+  /// By frame and kind (op_page_key()); guarded by the code lock.
   std::unordered_map<u64, std::unique_ptr<OpPage>> op_pages_;
   std::unique_ptr<stencil::CodeCache> code_cache_;  ///< With the stencil engine.
   u64 purr_base_ = 0, purr_since_ = 0;
   bool dispatched_ = false;
+  Pmu pmu_{*this};
+  /// Time bases that the alarm is set for: the earlier one counts.
+  static constexpr u64 kNoAlarm = ~u64{0};
+  std::atomic<u64> decrementer_alarm_{kNoAlarm};
+  u64 pmu_alarm_ = kNoAlarm;
 };
 
 }  // namespace baton::cpu

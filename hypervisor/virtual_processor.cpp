@@ -46,13 +46,7 @@ void VirtualProcessor::start_restored(Dispatch as) {
   if (host_.joinable()) return;
   if (as == Dispatch::kStopped) return;
   thread_.state_changed();
-  // DEC went on counting while the partition was away. A negative one has its line up already.
-  const cpu::State& s = thread_.state();
-  const i64 left = static_cast<i64>(s.dec_deadline - thread_.time_base());
-  if (left > 0)
-    arm(s.dec_deadline);
-  else
-    thread_.decrementer_expired();
+  thread_.arm_decrementer();  // DEC went on counting while the partition was away.
   launch(as == Dispatch::kSuspended ? Dispatch::kRunning : as);
 }
 
@@ -261,7 +255,7 @@ void VirtualProcessor::arm(u64 deadline) {
 }
 
 void VirtualProcessor::alarm() {
-  thread_.decrementer_expired();
+  thread_.alarm_expired();
   wake();
 }
 

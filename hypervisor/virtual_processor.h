@@ -16,7 +16,7 @@ class Partition;
 /// Where a virtual processor is, for dispatch, H_JOIN and query-cpu-stopped-state.
 enum class Dispatch { kStopped, kRunning, kCeded, kJoined, kConferred, kSuspended };
 
-class VirtualProcessor final : public cpu::DecrementerAlarm, public AlarmClock::Sleeper {
+class VirtualProcessor final : public cpu::Alarm, public AlarmClock::Sleeper {
  public:
   VirtualProcessor(Partition& partition, u32 server);
   ~VirtualProcessor() override;

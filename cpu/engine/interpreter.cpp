@@ -84,6 +84,25 @@ HANDLER page_end(State& s, const Op* op) {
   GO_ON(s, s.run_start);
 }
 
+[[gnu::always_inline]] inline void count_in_progress(EventCounts& e) {
+  for (unsigned i = 0; i < kInstructionClasses; i++) e.totals[i] += e.in_progress >> i & 1;
+}
+
+/// In front of every instruction of a counting page. The one before is complete.
+HANDLER count_op(State& s, const Op* op) {
+  EventCounts& e = s.events;
+  count_in_progress(e);
+  const u64 completed = s.instructions.load(std::memory_order_relaxed) + static_cast<u64>(op - s.run_start);
+  if (__builtin_expect(completed >= e.stop_at, 0)) {
+    e.in_progress = 0;
+    return return_at(s, op);
+  }
+  const CountedOp& real =
+      (*reinterpret_cast<const OpPage*>(s.page_ops)->counted)[static_cast<u64>(op - s.page_ops)];
+  e.in_progress = real.classes;
+  [[clang::musttail]] return real.fn(s, op);
+}
+
 template <auto kSemantics>
 HANDLER execute_privileged(State& s, const Op* op) {
   if (sem::problem_state(s)) {
@@ -176,6 +195,7 @@ HANDLER execute_in_supervisor(State& s, const Op* op) {
   if (!row || again.a != op->a || again.b != op->b || again.c != op->c || again.d != op->d ||
       again.imm != op->imm) {
     // The bytes are being written this moment: look again.
+    s.events.in_progress = 0;
     count(s, op, 0);
     s.nia = O{op}.cia(s);
     s.stop = Stop::kPending;
@@ -198,7 +218,8 @@ Handler handler_at(const isa::Row& row, const Op& op, isa::Level level) {
 
 }  // namespace
 
-OpPage::OpPage(u64 of_frame, bool in_little) : frame(of_frame), little(in_little) {
+OpPage::OpPage(u64 of_frame, Kind kind) : frame(of_frame), little(kind & kLittle) {
+  if (kind & kCounted) counted = std::make_unique<std::array<CountedOp, kOpsPerPage>>();
   forget_all();
   ops[kOpsPerPage].fn.store(page_end, std::memory_order_relaxed);
 }
@@ -220,6 +241,7 @@ void Thread::decode(const Op* at) {
   State& s = state_;
   OpPage& page = *reinterpret_cast<OpPage*>(s.page_ops);
   const u64 first = static_cast<u64>(at - s.page_ops);
+  const bool compiles = code_cache_ && !page.counted;
   leave_guest();
   {
     std::lock_guard lock(domain_.code_lock());
@@ -229,30 +251,42 @@ void Thread::decode(const Op* at) {
       domain_.frame_gets_code(page.frame);
     }
     std::vector<stencil::Decoded> decoded;
-    if (code_cache_ && !page.code) page.code = std::make_unique<stencil::PageCode>();
+    if (compiles && !page.code) page.code = std::make_unique<stencil::PageCode>();
     for (u64 i = first; i < std::min(first + batch, kOpsPerPage); i++) {
       Op& op = page.ops[i];
       if (i != first && op.fn.load(std::memory_order_relaxed) != decode_op) break;
       const u32 word = word_of(domain_, page, i);
       Handler fn = execute_illegal;
+      u8 classes = 0;
       const isa::Row* row = isa::decode(word);
       if (row) {
         set_operands(op, *row, word);
         fn = handler_at(*row, op, domain_.level());
+        classes = instruction_classes(*row);
         if (isa::availability(*row, domain_.level()) != isa::Availability::kAlways) row = nullptr;
       }
+      if (page.counted) {
+        (*page.counted)[i] = {fn, classes};
+        fn = count_op;
+      }
       op.fn.store(fn, std::memory_order_relaxed);
-      if (!code_cache_) continue;
+      if (!compiles) continue;
       page.code->plain[i] = fn;
       decoded.push_back({row, {op.a, op.b, op.c, op.d, op.imm}});
       if (stencil::ends_run(decoded.back())) break;
     }
-    if (code_cache_ && page.code->worth_compiling()) {
+    if (compiles && page.code->worth_compiling()) {
       if (!code_cache_->has_room(decoded.size())) forget_compiled();
       code_cache_->compile(page, first, decoded);
     }
   }
   enter_guest();
+}
+
+void finish_counting(State& s) {
+  const bool undone = (s.stop == Stop::kInterrupt && !s.fault.at_next) || s.stop == Stop::kRetry;
+  if (!undone) count_in_progress(s.events);
+  s.events.in_progress = 0;
 }
 
 void interpret(State& s) {

@@ -33,6 +33,12 @@ static_assert(sizeof(Op) == 16);
 
 inline constexpr u64 kOpsPerPage = 1024;
 
+/// What a counting op does once it has counted.
+struct CountedOp {
+  Handler fn;
+  u8 classes;  ///< Of the instruction (cpu/event_counts.h).
+};
+
 struct OpPage {
   std::array<Op, kOpsPerPage + 1> ops;  ///< The last one goes on to the next page.
   u64 frame = 0;
@@ -42,8 +48,14 @@ struct OpPage {
 
   /// With the stencil engine: what is compiled of it.
   std::unique_ptr<stencil::PageCode> code;
+  /// On a counting page every op's `fn` counts for the performance monitor, then goes on to the one here. Of
+  /// the owner alone. Nothing is compiled of such a page.
+  std::unique_ptr<std::array<CountedOp, kOpsPerPage>> counted;
 
-  OpPage(u64 frame, bool little);
+  /// A frame has a page for each way in which it is executed.
+  enum Kind : u8 { kPlain = 0, kLittle = 1, kCounted = 2, kLittleCounted = 3 };
+  static constexpr Kind kKinds[] = {kPlain, kLittle, kCounted, kLittleCounted};
+  OpPage(u64 frame, Kind kind);
   ~OpPage();
   /// Forgets ops whose bytes lie in [offset, offset+length) of the frame. Code lock held. True if some were
   /// compiled.
@@ -102,6 +114,8 @@ struct InterpreterOperands {
 [[clang::preserve_none]] void stop_at(State& s, const Op* op);
 /// Ends a run in front of `op`, with Stop::kPending.
 [[clang::preserve_none]] void return_at(State& s, const Op* op);
+/// Counts the instruction that stopped the engine, if it is complete.
+void finish_counting(State& s);
 
 /// Runs from the op of s.nia (page_ea and page_ops current) until something stops it: s.stop says what.
 void interpret(State& s);

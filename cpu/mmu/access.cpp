@@ -195,6 +195,7 @@ bool load_reserve(State& s, u64 ea, T& out) {
   s.reserved_ra = ra;
   s.reserved_size = sizeof(T);
   s.reserved_value = raw;
+  s.thread->happened(Event::kReservations);
   out = in_order(raw, little_endian(s));
   return true;
 }
@@ -213,8 +214,11 @@ bool store_conditional(State& s, u64 ea, T value, bool& stored) {
                                              __ATOMIC_RELAXED);
       },
       Again::kMustNot);
-  if (done) s.reserved = false;
-  return done;
+  if (!done) return false;
+  s.reserved = false;
+  s.thread->happened(Event::kConditionalStores);
+  if (!stored) s.thread->happened(Event::kConditionalStoresFailed);
+  return true;
 }
 
 template bool load_reserve<u32>(State&, u64, u32&);

@@ -23,6 +23,14 @@ inline bool interruptible(const State& s) {
   return (s.msr & msr::EE) && s.lines.load(std::memory_order_relaxed) != 0;
 }
 
+/// Instructions completed before the one at `cia`.
+inline u64 completed(const State& s, u64 cia) {
+  const u64 run = (cia - s.page_ea) / 4 - static_cast<u64>(s.run_start - s.page_ops);
+  return s.instructions.load(std::memory_order_relaxed) + run;
+}
+/// What MSR says to the performance monitor.
+inline constexpr u64 kMsrCounted = msr::PR | msr::PMM;
+
 /// Ends an instruction after which pending interrupts must be looked at.
 BATON_SEMANTICS Flow next_interruptible(State& s, O o) {
   if (__builtin_expect(!interruptible(s), 1)) return Flow::kNext;
@@ -59,16 +67,18 @@ BATON_SEMANTICS Flow sc(State& s, O o) {
     s.stop = Stop::kInterrupt;
     return Flow::kStop;
   }
-  s.thread->deliver(Vector::kSystemCall, s.nia, 0);
+  s.thread->deliver(Vector::kSystemCall, s.nia, 0, completed(s, o.cia(s)) + 1);
   return Flow::kBranch;
 }
 
-BATON_SEMANTICS Flow rfid(State& s, O) {
-  const u64 old = s.msr;
+BATON_SEMANTICS Flow rfid(State& s, O o) {
+  const u64 old = s.msr, done = completed(s, o.cia(s)) + 1;
   constexpr u64 kReturned = kMsrWritable | msr::LE;
   s.msr = with_problem_state((old & ~kReturned) | (s.srr1 & kReturned));
   s.nia = s.srr0 & (s.msr & msr::SF ? ~u64{3} : 0xFFFFFFFC);
   s.thread->update_mode();
+  if (__builtin_expect(s.events.watching, 0) && (old ^ s.msr) & kMsrCounted)
+    s.thread->pmu().mode_changed(old, done, o.cia(s));
   if (fpu::interrupt_due(s)) return float_interrupt(s);
   if (interruptible(s) || ((old | s.msr) & (msr::SE | msr::BE))) {
     s.stop = Stop::kResync;
@@ -82,8 +92,11 @@ BATON_SEMANTICS void mfmsr(State& s, O o) { s.gpr[o.a()] = s.msr; }
 BATON_SEMANTICS Flow write_msr(State& s, O o, u64 value) {
   const u64 old = s.msr, nia = o.cia(s) + 4;
   s.msr = value;
+  if (__builtin_expect(s.events.watching, 0) && (old ^ value) & kMsrCounted)
+    s.thread->pmu().mode_changed(old, completed(s, o.cia(s)) + 1, o.cia(s));
+  const bool replaced = std::exchange(s.events.resync, false);
   constexpr u64 kMode = msr::SF | msr::PR | msr::IR | msr::DR | msr::SE | msr::BE;
-  if ((old ^ value) & kMode) {
+  if ((old ^ value) & kMode || replaced) {
     s.nia = nia & (value & msr::SF ? ~u64{0} : 0xFFFFFFFF);
     s.thread->update_mode();
     if (fpu::interrupt_due(s)) return float_interrupt(s);
@@ -121,6 +134,7 @@ BATON_SEMANTICS Flow mfspr(State& s, O o) {
     s.gpr[o.a()] = s.ctr;
   } else {
     u64 value;
+    s.cia = o.cia(s);
     if (!read_spr(s, static_cast<u32>(o.imm()), value)) return Flow::kStop;
     s.gpr[o.a()] = value;
   }
@@ -140,7 +154,12 @@ BATON_SEMANTICS Flow mtspr(State& s, O o) {
   } else if (o.imm() == kSprCtr) {
     s.ctr = s.gpr[o.a()];
   } else {
+    s.cia = o.cia(s);
     if (!write_spr(s, static_cast<u32>(o.imm()), s.gpr[o.a()])) return Flow::kStop;
+    if (__builtin_expect(s.events.resync, 0)) {
+      s.events.resync = false;
+      return resync(s, (o.cia(s) + 4) & s.ea_mask);
+    }
     return next_interruptible(s, o);
   }
   return Flow::kNext;

@@ -309,7 +309,7 @@ void Machine::advance(u64 ticks) {
     u64 deadline = processor->deadline;
     if (clock_.time_base() < deadline) continue;
     if (processor->deadline.compare_exchange_strong(deadline, ~u64{0}))
-      processor->thread.decrementer_expired();
+      processor->thread.alarm_expired();
   }
 }
 

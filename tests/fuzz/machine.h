@@ -49,7 +49,7 @@ class Machine {
   static void compare_page_tables(Machine& one, Machine& other);
 
  private:
-  struct Processor final : cpu::DecrementerAlarm {
+  struct Processor final : cpu::Alarm {
     Processor(cpu::Domain& domain, u32 pir) : thread(domain, pir, this) {}
     void arm(u64 when) override { deadline = when; }
     std::atomic<u64> deadline{~u64{0}};

@@ -138,7 +138,7 @@ class Machine {
   u64 start_nia(unsigned i = 0) const { return processors_[i]->start_nia; }
 
  private:
-  struct Processor final : cpu::DecrementerAlarm {
+  struct Processor final : cpu::Alarm {
     Processor(cpu::Domain& domain, u32 pir) : thread(domain, pir, this) {}
     void arm(u64 when) override { deadline = when; }
     std::atomic<u64> deadline{~u64{0}};

@@ -81,7 +81,7 @@ TEST_F(Spr, PlainRegistersKeepWhatIsWritten) {
     u64 mask;
   } const plain[] = {{8, ~u64{0}},   {9, ~u64{0}},   {18, 0xFFFFFFFF},  {19, ~u64{0}},     {26, ~u64{0}},
                      {27, ~u64{0}},  {29, ~u64{0}},  {256, 0xFFFFFFFF}, {272, ~u64{0}},    {273, ~u64{0}},
-                     {274, ~u64{0}}, {275, ~u64{0}}, {1, 0xE000007F},   {787, 0xFFFFFFFF}, {792, 0xFFFFFFFF},
+                     {274, ~u64{0}}, {275, ~u64{0}}, {1, 0xE000007F},   {787, 0xFFFFFFFF}, {790, 0xFFFFFFFF},
                      {796, ~u64{0}}, {797, ~u64{0}}, {798, ~u64{0}},    {786, ~u64{0}}};
   u64 value = 0x0123456789ABCDEF;
   for (const auto& reg : plain) {
@@ -91,6 +91,14 @@ TEST_F(Spr, PlainRegistersKeepWhatIsWritten) {
     m.gpr(4) = 0;
     ASSERT_TRUE(completed(move(false, reg.number, kSupervisor)));
     EXPECT_EQ(m.gpr(4), value & reg.mask) << "SPR " << reg.number;
+  }
+  // Counters 5 and 6 only run.
+  s.ctrl = 0;
+  for (u32 number : {791, 792}) {
+    m.gpr(4) = 77;
+    ASSERT_TRUE(completed(move(true, number, kSupervisor)));
+    ASSERT_TRUE(completed(move(false, number, kSupervisor)));
+    EXPECT_NE(m.gpr(4), 77u);
   }
   // SPRG3 from problem state; CTRL's run bit.
   m.gpr(4) = 0x1234;
