@@ -236,7 +236,6 @@ BATON_SEMANTICS Flow tlbiel(State& s, O o) {
 
 BATON_SEMANTICS Flow lq(State& s, O o) {
   const u64 at = ea(s, s.gpr[o.b()] + static_cast<u64>(o.imm()));
-  if (o.a() == o.b()) return illegal(s);
   if (at & 15 || little_endian(s)) return misaligned(s, at);
   u64 high, low;
   if (!load_quad(s, at, high, low)) return Flow::kStop;
