@@ -69,6 +69,7 @@ enum class Stop : u32 {
   kResync,     ///< Look everything up again at nia; the instruction that asks for it is never traced (rfid).
   kPending,    ///< The same, after any other instruction: State::pending is not zero, or the mode changed.
   kRetry,      ///< The instruction at cia has to be executed again: its translation went away meanwhile.
+  kAgain,      ///< Inside the engine only: its store has killed compiled code, perhaps its own.
 };
 
 /// An interrupt that an instruction raised and that is not yet delivered.

@@ -26,6 +26,11 @@ namespace baton::cpu {
 using O = InterpreterOperands;
 
 [[gnu::cold]] HANDLER stop_at(State& s, const Op* op) {
+  if (s.stop == Stop::kAgain) {
+    // By its handler, not by its bytes: the store may have overwritten the instruction itself.
+    s.stop = Stop::kNone;
+    [[clang::musttail]] return reinterpret_cast<OpPage*>(s.page_ops)->code->plain[op - s.page_ops](s, op);
+  }
   s.cia = O{op}.cia(s);
   if (s.stop == Stop::kRetry) s.nia = s.cia;
   count(s, op, s.stop == Stop::kInterrupt ? s.fault.at_next : s.stop != Stop::kRetry);

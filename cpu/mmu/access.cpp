@@ -32,12 +32,12 @@ void copy_part(u8* to, const u8* from, u64 size) {
 /// Whether an instruction that has stored may be executed again.
 enum class Again { kMay, kMustNot };
 
-/// True with Stop::kRetry if what follows the instruction may be compiled from bytes that are no longer
+/// True with Stop::kAgain if what follows the instruction may be compiled from bytes that are no longer
 /// there. Executed again, the store changes nothing and kills nothing.
 bool stale(Thread& thread) {
   if (!thread.code_killed.load(std::memory_order_relaxed) || !thread.code_killed.exchange(false))
     return false;
-  thread.state().stop = Stop::kRetry;
+  thread.state().stop = Stop::kAgain;
   return true;
 }
 

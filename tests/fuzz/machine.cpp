@@ -44,6 +44,8 @@ constexpr Handler kHandlers[] = {
     {Vector::kPerformanceMonitor, kGoOn}, {Vector::kVmxUnavailable, kSkip},
 };
 constexpr unsigned kHptLog2 = 18;
+/// Small, so that it also fills up.
+constexpr u64 kCodeCache = 1 << 20;
 /// Code lies from frame 1 on; four of them are different.
 constexpr u64 kCodeFrames = 64;
 
@@ -63,7 +65,8 @@ constexpr u64 kMsrBits = msr::SF | msr::VEC | msr::EE | msr::PR | msr::FP | msr:
 
 }  // namespace
 
-Machine::Machine(Random& random, unsigned threads) : domain_(memory_size(random), kHptLog2, clock_) {
+Machine::Machine(Random& random, unsigned threads, cpu::Engine engine)
+    : domain_(memory_size(random), kHptLog2, clock_, {engine, kCodeCache}) {
   cpu::Memory& memory = domain_.memory();
   if (random.one_in(4)) memory.set_tracking(true);
   if (random.one_in(4)) domain_.real_mode_limit = memory.size() / 2;
@@ -355,12 +358,12 @@ void Machine::check_cached(unsigned i) {
 void Machine::compare(Machine& one, Machine& other) {
   for (unsigned i = 0; i < one.threads(); i++) {
     const cpu::State &a = one.thread(i).state(), &b = other.thread(i).state();
+    std::string different;
     const auto field = [&](const char* name, const auto& x, const auto& y) {
       if (std::memcmp(&x, &y, sizeof x) == 0) return;
       u64 first = 0;
       while (reinterpret_cast<const u8*>(&x)[first] == reinterpret_cast<const u8*>(&y)[first]) first++;
-      throw Finding(fmt::format("thread {}, {} (byte {}): two runs of the same differ; NIA 0x{:x} and 0x{:x}",
-                                i, name, first, a.nia, b.nia));
+      different += fmt::format("{}{}[{}]", different.empty() ? "" : ", ", name, first);
     };
     const u64 completed[2] = {one.thread(i).instructions(), other.thread(i).instructions()};
     field("NIA", a.nia, b.nia);
@@ -388,6 +391,13 @@ void Machine::compare(Machine& one, Machine& other) {
     field("VRSAVE", a.vrsave, b.vrsave);
     field("SLB", a.slb, b.slb);
     field("DEC", a.dec_deadline, b.dec_deadline);
+    if (!different.empty())
+      throw Finding(fmt::format(
+          "thread {}: two runs of the same differ in {} (by byte), at 0x{:x} and 0x{:x} after {} and {} "
+          "instructions; the "
+          "other engine is the {}",
+          i, different, a.nia, b.nia, one.thread(i).instructions(), other.thread(i).instructions(),
+          other.domain_.engine().engine == cpu::Engine::kStencil ? "stencil" : "interpreter"));
   }
   const u64 size = one.domain_.memory().size();
   const u8 *x = one.domain_.memory().host(0), *y = other.domain_.memory().host(0);

@@ -24,7 +24,7 @@ class StillClock final : public cpu::Clock {
 
 class Machine {
  public:
-  Machine(Random& random, unsigned threads);
+  Machine(Random& random, unsigned threads, cpu::Engine engine);
 
   cpu::Domain& domain() { return domain_; }
   unsigned threads() const { return static_cast<unsigned>(processors_.size()); }
