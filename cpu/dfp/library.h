@@ -22,7 +22,8 @@ template <Format kF>
   const B sign = static_cast<B>(n.negative) << (kWidth - 1);
   if (!n.finite()) [[unlikely]]
     return sign | B{0x1E} << (kWidth - 6);
-  const B biased = static_cast<B>(n.exponent + kF.bias), coefficient = static_cast<B>(n.coefficient);
+  const B biased = static_cast<B>(static_cast<u32>(n.exponent + kF.bias)),
+          coefficient = static_cast<B>(n.coefficient);
   // A coefficient with one bit more than its field begins with 100, and only what follows is stored.
   if (coefficient >> kField)
     return sign | B{3} << (kWidth - 3) | biased << (kField - 2) |
