@@ -28,11 +28,15 @@ FOLDERS = {
     "gcc.dg/dfp": ["-std=gnu99"], "c-c++-common/dfp": ["-std=gnu99"],
 }
 OPTIONS = {"compare-fp-3": ["-fno-trapping-math"], "compare-fp-4": ["-fno-trapping-math"], "fp-cmp-7": ["-fno-trapping-math"],
-           "pr38016": ["-fno-ivopts", "-fno-gcse"], "abs-1": ["-fno-builtin-abs"]}
+           "pr38016": ["-fno-ivopts", "-fno-gcse"], "abs-1": ["-fno-builtin-abs"],
+           # About the rounding mode and flags of libgcc's software, not of the processor.
+           **dict.fromkeys(("convert-dfp-round", "fe-binop", "fe-convert-1"), ["-mno-hard-dfp"])}
 EXCUSED = {  # by the tests' own directives, or for the reason given
     f"{TORTURE}/990413-2": "for x87 only (its dg-skip-if)",
 }
-EXCUSED_VARIANT = {}
+EXCUSED_VARIANT = {  # (test, variant)
+    (f"{TORTURE}/{name}", "O2-32bit"): "needs __int128" for name in ("pr84748", "pr93213")
+}
 
 
 def source():
@@ -72,9 +76,7 @@ class Test:
         return EXCUSED.get(self.name)
 
     def options(self):
-        words = list(FOLDERS[self.folder])
-        if self.folder.startswith(TORTURE):
-            words += OPTIONS.get(self.stem, [])
+        words = FOLDERS[self.folder] + OPTIONS.get(self.stem, [])
         for options, target in re.findall(r'dg-(?:additional-)?options\s+(?:\{\s*)?"([^"]*)"(?:\s*\})?\s*(\{[^}]*)?', self.text):
             if not target.strip():
                 words += options.split()
