@@ -3,6 +3,7 @@
 
 A test derives from `GuestPrograms`, builds its files below a `cached` folder and calls `run_programs`.
 """
+import collections
 import contextlib
 import fcntl
 import glob
@@ -105,6 +106,22 @@ def debian_source(package, *paths):
         return f"{folder}/source"
 
 
+def coverage(layer, names):
+    """Counts a case of each instruction named (names come as often as there are cases) for the coverage page, as
+    tests/cpu/coverage.h does; names may have the dot of Rc and the o of OE, which the table's may not have."""
+    folder = os.environ.get("BATON_COVERAGE")
+    if not folder:
+        return
+    table = subprocess.run([harness.BATON, "isa", "--csv"], stdout=subprocess.PIPE, check=True).stdout.decode().splitlines()
+    rows = {line.split(",")[0] for line in table[1:]}
+    cases = collections.Counter()
+    for name in names:
+        forms = (name, name.rstrip("."), name.rstrip(".").removesuffix("o"))
+        cases[next((form for form in forms if form in rows), None)] += 1
+    with open(f"{folder}/{os.getpid()}.csv", "a") as f:
+        f.writelines(f"{layer},{name},interpreter,{count}\n" for name, count in cases.items() if name)
+
+
 def compile_all(commands, cwd=None):
     """Runs compilers (argument lists), one per processor at a time; the index of each that failed with its output."""
     failed, running, left = {}, {}, list(enumerate(commands))
@@ -152,17 +169,18 @@ class GuestPrograms(harness.Site):
         shutil.rmtree(stage)
         return image
 
-    def run_programs(self, files, programs, limit=3600, **partition):
+    def run_programs(self, files, programs, limit=3600, start_limit=harness.LIMIT, **partition):
         """Boots the guest with the files, runs the programs in their order, shuts down. {name: Result}
 
-        `limit` in seconds bounds the wait for each next program; `partition` goes to Site.partition.
+        `limit` in seconds bounds the wait for each next program, `start_limit` that for the guest to come up; `partition` goes
+        to Site.partition.
         """
         self.assertEqual(len({program.name for program in programs}), len(programs), "names are not unique")
         image = self.programs_disk(files, programs)
         options = dict({"memory": 512, "disk": True}, **partition)
         options["bootargs"] = f"baton.data=/dev/sda {options.get('bootargs', '')}"
         self.start("POWER6-A", self.config("POWER6-A", disk=image, partition=self.partition(**options)))
-        console = self.activate()
+        console = self.activate(limit=start_limit)
         self.before_programs(console)
         console.type("sh /var/work/run\n")
         shown, start = 0.0, time.monotonic()

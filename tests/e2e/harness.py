@@ -241,11 +241,11 @@ class Site(unittest.TestCase):
         self.addCleanup(console.close)
         return console
 
-    def activate(self, system="POWER6-A"):
+    def activate(self, system="POWER6-A", limit=LIMIT):
         """Starts the partition and logs in."""
         self.do(f"chsysstate -r lpar -m {system} -o on -n {PARTITION}")
         console = self.console(system)
-        console.wait("baton: guest is up")
+        console.wait("baton: guest is up", limit)
         console.log_in()
         return console
 

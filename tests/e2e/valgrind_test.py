@@ -123,7 +123,7 @@ class Valgrind(guest_programs.GuestPrograms):
                     for name, (folder, program, arguments) in tests.items()]
         programs.sort(key=lambda program: program.name.endswith(tuple(PREPARE)))  # which are then likely to be ready
         results = self.run_programs(files, programs)
-        passed, failed, ledger = {}, {}, []
+        passed, failed, ledger, instructions = {}, {}, [], []
         for name, result in results.items():
             expected = [guest_programs.content(path).decode(errors="replace")
                         for path in sorted(glob.glob(f"{source}/{name}.stdout.exp*"))]
@@ -137,10 +137,12 @@ class Valgrind(guest_programs.GuestPrograms):
                 failed[name] = "; ".join(bad[:4]) + f" ({len(bad)} in all)"
             else:
                 passed[name] = ""
+                instructions += re.findall(r"(?m)^ *([a-z]\w+\.?)\b.*=>", got)
                 ledger += [f"{name}: {reason}" for reason in sorted(reasons)]
         print(f"passed with lines that the ledger allows: {len(ledger)}")
         for line in ledger:
             print(f"  {line}")
+        guest_programs.coverage("valgrind", instructions)
         self.verdicts("Valgrind", passed, failed, excused)
 
 
