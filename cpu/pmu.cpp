@@ -50,7 +50,7 @@ constexpr u32 kNegative = 0x80000000;
 constexpr u64 kNever = ~u64{0};
 /// An overflow that is further away is waited for by time: no processor completes more than
 /// this many a time-base tick.
-constexpr u64 kNearInstructions = 1 << 16, kNearEvents = 1 << 12, kMostInstructionsPerTick = 8;
+constexpr u64 kNearInstructions = 1 << 18, kNearEvents = 1 << 12, kMostInstructionsPerTick = 8;
 
 /// The selection of counter n in MMCR1 as event codes have it: counters 3 and 4 see the bytes of the event
 /// bus in pairs the other way round.

