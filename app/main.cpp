@@ -24,8 +24,9 @@ int main(int argc, char** argv) try {
   system->add_option("config", config, "Configuration (TOML; see app/example.toml)")->required();
   std::string engine;
   system
-      ->add_option("--engine", engine,
-                   "What executes partitions' code: interpreter or stencil (also engine in the configuration)")
+      ->add_option(
+          "--engine", engine,
+          "What executes partitions' code: interpreter or stencil (also engine in the configuration)")
       ->check(CLI::IsMember({"interpreter", "stencil"}));
 
   std::string command;
@@ -44,7 +45,8 @@ int main(int argc, char** argv) try {
   isa->add_flag("--csv", table.csv, "Comma-separated values");
   isa->add_option("--privilege", table.privilege, "Only those of User, Privileged or Hypervisor");
   isa->add_option("--facility", table.facility, "Only those of Base, FP, VMX or DFP");
-  isa->add_option("--disassemble", table.disassemble, "Prints what these words are (hexadecimal), as at address 0");
+  isa->add_option("--disassemble", table.disassemble,
+                  "Prints what these words are (hexadecimal), as at address 0");
   isa->add_option("--assemble", table.assemble, "Prints the word of a line, such as \"add r3,r4,r5\"");
 
   CLI::App* version = app.add_subcommand("version", "Prints the version");

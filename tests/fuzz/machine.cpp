@@ -311,8 +311,7 @@ void Machine::advance(u64 ticks) {
   for (auto& processor : processors_) {
     u64 deadline = processor->deadline;
     if (clock_.time_base() < deadline) continue;
-    if (processor->deadline.compare_exchange_strong(deadline, ~u64{0}))
-      processor->thread.alarm_expired();
+    if (processor->deadline.compare_exchange_strong(deadline, ~u64{0})) processor->thread.alarm_expired();
   }
 }
 

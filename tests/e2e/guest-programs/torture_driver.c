@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs test programs that are linked into this one, each in a process of its own, and prints what became of each:
-// "NAME exit CODE" or "NAME signal NUMBER". The table of their main functions is generated.
+// Runs test programs that are linked into this one, each in a process of its own, and prints what became of
+// each: "NAME exit CODE" or "NAME signal NUMBER". The table of their main functions is generated.
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
