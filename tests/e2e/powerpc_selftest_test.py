@@ -23,7 +23,10 @@ EXCUSED_FOLDERS = {
     "pmu/sampling_tests": "needs POWER9's or POWER10's sampling",
     "tm": "needs transactional memory (ISA 2.07)",
 }
-EXCUSED = {}
+EXCUSED = {
+    "mm/tlbie_test": "runs until it is stopped, and is not among those that the kernel's makefile runs",
+    "mm/tempfile": "a file that another uses",
+}
 LIMIT = 3600  # seconds for each program, in place of 120
 SKIPPED = 4  # the exit code by which these programs say that they do not apply
 
