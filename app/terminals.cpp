@@ -38,15 +38,8 @@ class Terminals::Session final : public hypervisor::TerminalSink {
   /// Detaches from the partition; the user is told the reason if there is one. Not under the lock of
   /// Terminals.
   void end(const std::string& reason, bool moved) {
-    {
-      const std::lock_guard hold(lock_);
-      if (ended_) return join();
-      ended_ = true;
-      reason_ = reason;
-      moved_ = moved;
-    }
-    partition_->console().set_sink(nullptr);
-    {
+    if (mark_ended(reason, moved)) {
+      partition_->console().set_sink(nullptr);
       const std::lock_guard hold(lock_);
       detached_ = true;
       changed_.notify_one();
@@ -59,6 +52,16 @@ class Terminals::Session final : public hypervisor::TerminalSink {
  private:
   static constexpr std::size_t kMostWaiting = 1 << 20;
 
+  /// False if somebody else has ended it.
+  bool mark_ended(const std::string& reason, bool moved) {
+    const std::lock_guard hold(lock_);
+    if (std::exchange(ended_, true)) return false;
+    reason_ = reason;
+    moved_ = moved;
+    return true;
+  }
+
+  /// Not under lock_: the thread needs it to end.
   void join() {
     const std::lock_guard hold(join_lock_);
     if (!thread_.joinable()) return;
