@@ -78,12 +78,11 @@ class Lines:
             return found
 
 
-class Console:
-    """mkvterm, with a shell behind it."""
+class Shell:
+    """A program whose standard input and output are a partition's console, with a shell on it."""
 
-    def __init__(self, site, system):
-        self.process = subprocess.Popen([BATON, "--run-dir", site.run_dir, "hmc", "-c", f"mkvterm -m {system} -p {PARTITION}"],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    def __init__(self, process):
+        self.process = process
         self.lines = Lines(self.process.stdout)
         self.wait = self.lines.wait
         self.commands = 0
@@ -100,13 +99,13 @@ class Console:
         self.wait("1000\r?\n.*# ")
         self.shell("dmesg -n 1")  # what the kernel says, after a move for instance, would break into output
 
-    def shell(self, command):
+    def shell(self, command, limit=LIMIT):
         """Runs a command in the partition; its output. Fails if the exit code is not 0."""
         # The markers are spelled differently where the terminal echoes the command.
         self.commands += 1
         n = self.commands
         self.type(f"echo beg''in-{n}; {command}; echo en''d-{n} $?\n")
-        found = self.wait(rf"(?s)begin-{n}\r?\n(.*?)end-{n} (\d+)")
+        found = self.wait(rf"(?s)begin-{n}\r?\n(.*?)end-{n} (\d+)", limit)
         assert found[2] == "0", f"{command!r} failed with {found[2]}: {found[1]}"
         return found[1].replace("\r", "")
 
@@ -115,6 +114,14 @@ class Console:
         self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
+
+
+class Console(Shell):
+    """mkvterm, with a shell behind it."""
+
+    def __init__(self, site, system):
+        super().__init__(subprocess.Popen([BATON, "--run-dir", site.run_dir, "hmc", "-c", f"mkvterm -m {system} -p {PARTITION}"],
+                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
 
 
 class System:
