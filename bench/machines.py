@@ -27,6 +27,9 @@ class Qemu:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.console = harness.Shell(self.process)
 
+    def since_power_on(self):
+        return time.monotonic() - self.started
+
     def peak_memory(self):
         return resident(self.process.pid)
 
@@ -57,6 +60,9 @@ class Baton(harness.Site):
         except BaseException:
             self.close()
             raise
+
+    def since_power_on(self):
+        return time.monotonic() - self.started
 
     def peak_memory(self):
         return resident(self.system.process.pid)
