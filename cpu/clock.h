@@ -13,6 +13,9 @@ class Clock {
  public:
   virtual ~Clock() = default;
   virtual u64 time_base() const = 0;
+  /// True if time is the number of instructions that the partition's only thread has completed (one a tick)
+  /// and what was skipped while it waited: then every engine takes the decrementer at the same instruction.
+  virtual bool counts_instructions() const { return false; }
 };
 
 /// Wakes a hardware thread when its decrementer expires or its performance monitor is to be looked at.

@@ -40,11 +40,21 @@ u64 zero(State&) { return 0; }
 void ignore(State&, u64) {}
 
 void put_amr(State& s, u64 value) { s.thread->set_amr(value); }
-u64 get_dec(State& s) { return s.thread->dec(); }
-void put_dec(State& s, u64 value) { s.thread->set_dec(static_cast<u32>(value)); }
-u64 get_tb(State& s) { return s.thread->time_base(); }
-u64 get_tbu(State& s) { return s.thread->time_base() >> 32; }
-u64 get_purr(State& s) { return s.thread->purr(); }
+
+/// The thread, with State::instructions exact if that is the time.
+Thread& in_time(State& s) {
+  if (s.thread->domain().clock().counts_instructions()) sem::settle_count(s, s.cia);
+  return *s.thread;
+}
+u64 get_dec(State& s) { return in_time(s).dec(); }
+void put_dec(State& s, u64 value) {
+  in_time(s).set_dec(static_cast<u32>(value));
+  // The engine was told to come back for the old deadline.
+  if (s.thread->domain().clock().counts_instructions()) s.events.resync = true;
+}
+u64 get_tb(State& s) { return in_time(s).time_base(); }
+u64 get_tbu(State& s) { return in_time(s).time_base() >> 32; }
+u64 get_purr(State& s) { return in_time(s).purr(); }
 u64 get_ctrl(State& s) { return s.ctrl; }
 // The instruction that thaws or freezes counters is itself in the part before.
 void put_ctrl(State& s, u64 value) { s.thread->pmu().set_ctrl(value, sem::completed(s, s.cia) + 1); }

@@ -91,7 +91,8 @@ namespace pending {
 inline constexpr u32 kLines = 1,  ///< A line came up: look whether it is enabled.
     kKick = 2,                    ///< run() is to return kKicked.
     kSafepoint = 4,               ///< Somebody waits for the thread to pass a safepoint (cpu::Domain).
-    kStep = 8;                    ///< The thread's instructions are counted or traced.
+    kStep = 8,                    ///< The thread executes one instruction.
+    kBounded = 16;                ///< It is to come back when State::limit instructions are completed.
 }
 
 /// SLB entry in the formats of `slbmte` (POWER6-ISA 7.2).
@@ -132,6 +133,7 @@ struct State {
   /// Completed before run_start. Written by the owner only; others may read how far the thread is.
   std::atomic<u64> instructions{0};
   std::atomic<u32> pending{0};
+  u64 limit = 0;  ///< With pending::kBounded. What comes behind it is at most a page of straight code.
   std::atomic<u32> lines{0};
   TlbEntry* translations =
       nullptr;                 ///< What dtlb is without MSR[LE]: where the slow path keeps what it finds.

@@ -121,15 +121,17 @@ void Thread::leave_guest() { run_sequence.fetch_add(1, std::memory_order_seq_cst
 
 Exit Thread::run(u64 max_instructions) {
   State& s = state_;
-  const bool counted = max_instructions != ~u64{0};
-  const u64 end = counted ? s.instructions + max_instructions : 0;
+  const bool virtual_time = domain_.clock().counts_instructions();
+  const u64 end = max_instructions == kNoLimit ? kNoLimit : s.instructions + max_instructions;
   for (;;) {
     const u32 asked = s.pending.exchange(0, std::memory_order_seq_cst);
     if (asked & pending::kKick) return Exit::kKicked;
     if (asked & pending::kLines && pmu_alarm_ <= time_base()) arm_alarm();
+    if (virtual_time && time_base() >= s.dec_deadline) expire_in_virtual_time();
     if (s.events.watching) pmu_.poll(s.nia);
     take_pending();
-    if (counted && s.instructions >= end) return Exit::kBudget;
+    if (s.instructions >= end) return Exit::kBudget;
+    const u64 until = virtual_time ? std::min(end, next_decrementer()) : end;
     const u64 traced = s.msr & (msr::SE | msr::BE);
     const u64 completed = s.instructions;
     // Branch trace does not ask whether the branch is taken.
@@ -138,11 +140,14 @@ Exit Thread::run(u64 max_instructions) {
     enter_guest();
     if (!fetch_page(s.nia)) {
       s.cia = s.nia;
-    } else if (traced || (counted && end - s.instructions <= kOpsPerPage)) {
+    } else if (traced || until - s.instructions <= kOpsPerPage) {
       interpret_one(s);
     } else {
-      // Back at the next taken branch or page: at most a page of instructions.
-      if (counted) s.pending.fetch_or(pending::kStep);
+      if (until != kNoLimit) {
+        // Between two looks at the limit there is at most a page of straight code.
+        s.limit = until - kOpsPerPage;
+        s.pending.fetch_or(pending::kBounded);
+      }
       interpret(s);
     }
     leave_guest();
@@ -156,6 +161,19 @@ Exit Thread::run(u64 max_instructions) {
       deliver(Vector::kTrace, s.nia, 0);
     }
   }
+}
+
+void Thread::expire_in_virtual_time() {
+  settle_decrementer();
+  if (!(state_.lines.load() & line::kDecrementer) && time_base() >= state_.dec_deadline)
+    decrementer_expired();
+}
+
+u64 Thread::next_decrementer() const {
+  // While DEC is negative: when it becomes positive again.
+  constexpr u64 kNegative = u64{1} << 31;
+  const u64 now = time_base(), deadline = state_.dec_deadline;
+  return state_.instructions + (deadline > now ? deadline : deadline + kNegative) - now;
 }
 
 bool Thread::take_pending() {

@@ -65,7 +65,8 @@ class Thread {
 
   /// Runs guest code until there is something to do. Only the thread's own host thread calls it.
   /// Interrupts that are enabled and pending are delivered inside.
-  Exit run(u64 max_instructions = ~u64{0});
+  Exit run(u64 max_instructions = kNoLimit);
+  static constexpr u64 kNoLimit = ~u64{0};
 
   State& state() { return state_; }
   const State& state() const { return state_; }
@@ -166,6 +167,10 @@ class Thread {
   static constexpr unsigned kModes = 3;  ///< real, supervisor, problem state
 
   bool take_pending();
+  /// In virtual time: raises the decrementer's line once DEC is negative.
+  void expire_in_virtual_time();
+  /// In virtual time: State::instructions when DEC next changes its sign.
+  u64 next_decrementer() const;
   /// The word at `ea` as an instruction; 0 if it cannot be fetched.
   u32 instruction_at(u64 ea) const;
   void deliver(Vector vector, u64 srr0, u64 srr1_cause) {

@@ -43,6 +43,14 @@ HANDLER return_at(State& s, const Op* op) {
   s.stop = Stop::kPending;
 }
 
+HANDLER asked_at(State& s, const Op* op) {
+  count(s, op, 0);
+  s.run_start = op;
+  if (asked_back(s)) [[clang::musttail]]
+    return return_at(s, op);
+  GO_ON(s, op);
+}
+
 namespace {
 
 template <auto kSemantics>
@@ -80,7 +88,7 @@ HANDLER page_end(State& s, const Op* op) {
   s.nia = (s.page_ea + kFrameSize) & s.ea_mask;
   count(s, op, 0);
   s.stop = Stop::kPending;
-  if (s.pending.load(std::memory_order_relaxed) != 0) return;
+  if (asked_back(s)) return;
   const FetchEntry& entry = s.itlb[s.nia >> 12 & (kFetchEntries - 1)];
   if (entry.tag.load(std::memory_order_relaxed) != s.nia >> 12) return;
   s.page_ea = s.nia;

@@ -89,11 +89,19 @@ struct InterpreterOperands {
   s.instructions.store(s.instructions.load(std::memory_order_relaxed) + run, std::memory_order_relaxed);
 }
 
+/// True if the engine must go back to Thread::run at a taken branch or the end of a page, where
+/// State::instructions is exact.
+[[gnu::always_inline]] inline bool asked_back(const State& s) {
+  const u32 asked = s.pending.load(std::memory_order_relaxed);
+  if (__builtin_expect(asked == 0, 1)) return false;
+  return asked != pending::kBounded || s.instructions.load(std::memory_order_relaxed) >= s.limit;
+}
+
 /// Ends a run at a taken branch whose target is s.nia.
 [[gnu::always_inline]] inline const Op* take_branch(State& s, const Op* op) {
   count(s, op, 1);
   const u64 nia = s.nia;
-  if (__builtin_expect(s.pending.load(std::memory_order_relaxed) != 0, 0)) {
+  if (asked_back(s)) {
     s.cia = InterpreterOperands{op}.cia(s);
     s.stop = Stop::kPending;
     return nullptr;
@@ -114,6 +122,9 @@ struct InterpreterOperands {
 [[clang::preserve_none]] void stop_at(State& s, const Op* op);
 /// Ends a run in front of `op`, with Stop::kPending.
 [[clang::preserve_none]] void return_at(State& s, const Op* op);
+/// State::pending is not zero, at a branch to `op`: the same, unless there is nothing but a limit that is not
+/// reached.
+[[clang::preserve_none]] void asked_at(State& s, const Op* op);
 /// Counts the instruction that stopped the engine, if it is complete.
 void finish_counting(State& s);
 

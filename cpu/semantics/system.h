@@ -28,6 +28,11 @@ inline u64 completed(const State& s, u64 cia) {
   const u64 run = (cia - s.page_ea) / 4 - static_cast<u64>(s.run_start - s.page_ops);
   return s.instructions.load(std::memory_order_relaxed) + run;
 }
+/// Makes State::instructions count all that is completed before the one at `cia`.
+inline void settle_count(State& s, u64 cia) {
+  s.instructions.store(completed(s, cia), std::memory_order_relaxed);
+  s.run_start = s.page_ops + (cia - s.page_ea) / 4;
+}
 /// What MSR says to the performance monitor.
 inline constexpr u64 kMsrCounted = msr::PR | msr::PMM;
 
@@ -143,6 +148,7 @@ BATON_SEMANTICS Flow mfspr(State& s, O o) {
 
 BATON_SEMANTICS Flow mftb(State& s, O o) {
   u64 value;
+  s.cia = o.cia(s);
   if (!read_spr(s, static_cast<u32>(o.imm()), value)) return Flow::kStop;
   s.gpr[o.a()] = value;
   return Flow::kNext;

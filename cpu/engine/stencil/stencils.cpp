@@ -71,8 +71,8 @@ template <auto kSemantics, class O>
 }  // namespace
 
 // The tail calls stand in macros: inlining would make ordinary calls of those in a function.
-#define GO_TO(to)                          \
-  if (asked(s)) MUSTTAIL return_at(s, to); \
+#define GO_TO(to)                         \
+  if (asked(s)) MUSTTAIL asked_at(s, to); \
   MUSTTAIL(to)->fn.load(std::memory_order_relaxed)(s, to)
 
 #define ROW_STENCIL(name, operands, fixed, semantics)                           \
