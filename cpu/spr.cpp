@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "cpu/semantics/priority.h"
 #include "cpu/semantics/system.h"
 #include "cpu/thread.h"
 
@@ -39,6 +40,7 @@ void put_pmc(State& s, u64 value) {
 u64 zero(State&) { return 0; }
 void ignore(State&, u64) {}
 
+void put_ppr(State& s, u64 value) { sem::set_priority(s, value >> sem::kPriorityShift & 7); }
 void put_amr(State& s, u64 value) { s.thread->set_amr(value); }
 
 /// The thread, with State::instructions exact if that is the time.
@@ -129,7 +131,7 @@ constexpr SprRow kRows[] = {
     {796, "SIAR", kSupervisor, get<&State::siar>, put<&State::siar>},
     {797, "SDAR", kSupervisor, get<&State::sdar>, put<&State::sdar>},
     {798, "MMCR1", kSupervisor, get<&State::mmcr1>, put_mmcr1},
-    {896, "PPR", kAll, get<&State::ppr>, put<&State::ppr>},
+    {896, "PPR", kAll, get<&State::ppr>, put_ppr},
     {921, "TSCR", 0, zero, ignore},
     {1008, "HID0", 0, zero, ignore},
     {1009, "HID1", 0, zero, ignore},

@@ -13,6 +13,7 @@
 #include "cpu/semantics/floating_point.h"
 #include "cpu/semantics/load_store.h"
 #include "cpu/semantics/logical.h"
+#include "cpu/semantics/priority.h"
 #include "cpu/semantics/rotate.h"
 #include "cpu/semantics/system.h"
 #include "cpu/semantics/vector.h"
@@ -174,6 +175,8 @@ Handler handler_of(const isa::Row& row, const Op& op) {
   const auto kind = static_cast<unsigned>(sem::branch_kind(op.a));
   if (row.id == isa::Id::bc) return kBc[kind];
   if (row.id == isa::Id::bclr) return kBclr[kind];
+  if (row.id == isa::Id::or_op && sem::is_priority_nop(op.a, op.b, op.c))
+    return &execute<sem::priority_nop<O>>;
   return kHandlers[static_cast<u64>(row.id)];
 }
 

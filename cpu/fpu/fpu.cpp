@@ -432,14 +432,16 @@ Outcome numbers(const State& s, Op op, bool to_single, u64 a, u64 b, u64 c) {
   return outcome;
 }
 
-Outcome nans(Op op, u64 a, u64 b, u64 c) {
+/// Some operand is a NaN. For single precision its payload is cut to that of a single, for operands that are
+/// no singles as well: undefined, but what processors do.
+Outcome nans(Op op, bool to_single, u64 a, u64 b, u64 c) {
   Outcome outcome;
   if (is_signalling(a) || is_signalling(b) || is_signalling(c)) outcome.flags |= fpscr::VXSNAN;
   const bool fused = op == Op::kMadd || op == Op::kMsub || op == Op::kNmadd || op == Op::kNmsub;
   if (fused && ((is_infinite(a) && is_zero(c)) || (is_zero(a) && is_infinite(c))))
     outcome.flags |= fpscr::VXIMZ;
   outcome.value = (is_nan(a) ? a : is_nan(b) ? b : c) | kQuiet;
-  if (op == Op::kRound) outcome.value &= ~u64{0x1FFFFFFF};
+  if (to_single) outcome.value &= ~u64{0x1FFFFFFF};
   return outcome;
 }
 
@@ -449,7 +451,8 @@ Outcome nans(Op op, u64 a, u64 b, u64 c) {
   const bool to_single = static_cast<u32>(operation) & static_cast<u32>(Op::kSingle);
   const Op op = static_cast<Op>(static_cast<u32>(operation) & ~static_cast<u32>(Op::kSingle));
   const bool unordered = op != Op::kFromInteger && (is_nan(a) || is_nan(b) || is_nan(c));
-  return complete(s, frt, unordered ? nans(op, a, b, c) : numbers(s, op, to_single, a, b, c), true);
+  return complete(s, frt, unordered ? nans(op, to_single, a, b, c) : numbers(s, op, to_single, a, b, c),
+                  true);
 }
 
 [[gnu::noinline]] Flow to_integer(State& s, bool word, Rounding rounding, u32 frt, u64 b) {

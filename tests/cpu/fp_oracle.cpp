@@ -245,7 +245,7 @@ std::optional<Expected> expect(const std::string& mnemonic, const FpState& in) {
     if (three && ((infinite(a) && zero(c)) || (zero(a) && infinite(c)))) r.raised |= f::VXIMZ;
     r.value = nan(a) ? a : nan(b) ? b : c;
     r.value |= u64{1} << 51;
-    if (name == "frsp") r.value &= 0xFFFFFFFFE0000000;
+    if (single) r.value &= 0xFFFFFFFFE0000000;
   } else if (name == "fadd") {
     r = sum(a, b, single, fpscr);
   } else if (name == "fsub") {

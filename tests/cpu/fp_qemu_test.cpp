@@ -178,12 +178,6 @@ Difference differences[] = {
      [](const Case& c) { return c.is({"mtfsb1"}) && (f::kExceptions << (c.word >> 21 & 31) & 0x80000000); },
      f::FX},
     {"mtfsb1-ni", [](const Case& c) { return c.is({"mtfsb1"}); }, f::NI},
-    {"single-nan",
-     [](const Case& c) {
-       return c.single() && is_nan(c.target()) && (c.theirs.fpr[0] ^ c.ours.fpr[0]) >> 29 == 0 &&
-              (c.theirs.fpr[0] & 0x1FFFFFFF) == 0;
-     },
-     0, 0x1FFFFFFF},
     {"single-adjusted",
      [](const Case& c) {
        return (c.single() || c.is({"frsp"})) && c.ours.interrupt && (c.ours.fpscr & (f::OX | f::UX)) &&

@@ -92,7 +92,15 @@ TEST(FloatingPoint, NanOfTheFirstOperandWins) {
   EXPECT_EQ(mixed.fpscr, f::FX | f::VX | f::VXSNAN | 0x11000);
   EXPECT_EQ(target("fadd", kSnan, b), kSnan | u64{1} << 51);
   EXPECT_EQ(target("frsp", 0, kSnan | 0x0000000030000000), 0x7FFC000020000000u);
-  EXPECT_EQ(target("fadds", 0, kQnan | 0x123), kQnan | 0x123);
+  // The payload is cut to a single's; of a signalling NaN whose payload is gone the quiet bit is left.
+  const u64 long_payload = kQnan | 0x2345'6789'ABCD, cut = kQnan | 0x2345'6000'0000;
+  for (const char* name : {"fadds", "fsubs", "fdivs", "fmadds", "fmsubs", "fnmadds", "fnmsubs", "fsqrts",
+                           "fres", "frsqrtes", "frsp"}) {
+    EXPECT_EQ(target(name, bits(1.0), long_payload, bits(1.0)), cut) << name;
+    EXPECT_EQ(target(name, bits(1.0), 0x7FF0000000000001, bits(1.0)), kQnan) << name;
+  }
+  EXPECT_EQ(target("fmuls", bits(1.0), 0, long_payload), cut);
+  EXPECT_EQ(target("fadd", 0, long_payload), long_payload);
 }
 
 TEST(FloatingPoint, InvalidOperations) {

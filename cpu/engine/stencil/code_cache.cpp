@@ -12,6 +12,7 @@
 
 #include "cpu/engine/stencil/table.h"
 #include "cpu/semantics/branch.h"
+#include "cpu/semantics/priority.h"
 #include "cpu/semantics/system.h"
 
 namespace baton::cpu::stencil {

@@ -17,6 +17,7 @@
 #include "cpu/semantics/floating_point.h"
 #include "cpu/semantics/load_store.h"
 #include "cpu/semantics/logical.h"
+#include "cpu/semantics/priority.h"
 #include "cpu/semantics/rotate.h"
 #include "cpu/semantics/system.h"
 #include "cpu/semantics/vector.h"
