@@ -44,8 +44,6 @@ constexpr Handler kHandlers[] = {
     {Vector::kPerformanceMonitor, kGoOn}, {Vector::kVmxUnavailable, kSkip},
 };
 constexpr unsigned kHptLog2 = 18;
-/// Small, so that it also fills up.
-constexpr u64 kCodeCache = 1 << 20;
 /// Code lies from frame 1 on; four of them are different.
 constexpr u64 kCodeFrames = 64;
 
@@ -333,6 +331,7 @@ void Machine::check(unsigned i) const {
       s.fpscr & ~(cpu::fpscr::kWritable | cpu::fpscr::FEX | cpu::fpscr::VX))
     fail("FPSCR", s.fpscr);
   if (s.vscr & ~u32{0x00010001}) fail("VSCR", s.vscr);
+  if (s.ppr & ~(u64{7} << 50) || s.ppr >> 50 == 0 || s.ppr >> 50 == 7) fail("PPR", s.ppr);
   for (const cpu::SlbEntry& entry : s.slb)
     if (entry.esid & 0x07FFFFFF) fail("SLB entry", entry.esid);
   if (s.fault.vector != cpu::Vector::kNone) fail("interrupt not delivered", static_cast<u64>(s.fault.vector));
@@ -387,6 +386,12 @@ void Machine::compare(Machine& one, Machine& other) {
     field("SPRG", a.sprg, b.sprg);
     field("CFAR", a.cfar, b.cfar);
     field("AMR", a.amr, b.amr);
+    field("PPR", a.ppr, b.ppr);
+    field("DSCR", a.dscr, b.dscr);
+    field("CTRL", a.ctrl, b.ctrl);
+    field("MMCR0", a.mmcr0, b.mmcr0);
+    field("MMCR1", a.mmcr1, b.mmcr1);
+    field("MMCRA", a.mmcra, b.mmcra);
     field("VRSAVE", a.vrsave, b.vrsave);
     field("SLB", a.slb, b.slb);
     field("DEC", a.dec_deadline, b.dec_deadline);

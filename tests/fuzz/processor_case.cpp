@@ -9,6 +9,7 @@
 #include "cpu/isa/isa.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/machine.h"
+#include "tests/fuzz/words.h"
 
 namespace baton::fuzz {
 namespace {
@@ -53,10 +54,6 @@ void print_step(Machine& machine, unsigned i) {
                    : "cannot be fetched");
 }
 
-cpu::Engine pick_engine(Random& random) {
-  return random.below(2) ? cpu::Engine::kStencil : cpu::Engine::kInterpreter;
-}
-
 constexpr unsigned kRuns = 12, kMostSteps = 400;
 
 }  // namespace
@@ -65,8 +62,8 @@ void run_processor_case(Random random) {
   Random random_other = random;
   const unsigned threads = 1 + static_cast<unsigned>(random.one_in(3));
   random_other.one_in(3);
-  const cpu::Engine engine = pick_engine(random);
-  pick_engine(random_other);
+  const cpu::Engine engine = random_engine(random);
+  random_engine(random_other);
   Machine one(random, threads, cpu::Engine::kInterpreter), other(random_other, threads, engine);
   Machine::compare(one, other);
   const TimeLimit limit(one, 500ms), other_limit(other, 20s);
@@ -102,7 +99,7 @@ void run_processor_case(Random random) {
 
 void run_parallel_case(Random random) {
   const unsigned threads = 2 + static_cast<unsigned>(random.below(2));
-  Machine machine(random, threads, pick_engine(random));
+  Machine machine(random, threads, random_engine(random));
   std::atomic<bool> stop{false};
   std::mutex first_lock;
   std::string first;

@@ -23,12 +23,14 @@ fs::path make_directory() {
   return name;
 }
 
-SystemIdentity identity() { return {"POWER6-A", "9117-MMA", "10BA70A", u64{1} << 30, 8}; }
+SystemIdentity identity(cpu::Engine engine) {
+  return {"POWER6-A", "9117-MMA", "10BA70A", u64{1} << 30, 8, {engine, kCodeCache}};
+}
 
 }  // namespace
 
-Site::Site(u32 processors, std::span<const u8> firmware)
-    : directory_(make_directory()), system_(identity(), "") {
+Site::Site(u32 processors, std::span<const u8> firmware, cpu::Engine engine)
+    : directory_(make_directory()), system_(identity(engine), "") {
   const fs::path disk = directory_ / "lun0.img", image = directory_ / "firmware.bin";
   std::ofstream(disk).close();
   fs::resize_file(disk, 1 << 20);

@@ -17,8 +17,9 @@ namespace baton::fuzz {
 
 class Site {
  public:
-  /// `firmware` is the image that power_on() loads.
-  explicit Site(u32 processors, std::span<const u8> firmware = {});
+  /// `firmware` is the image that power_on() loads, `engine` what executes it.
+  explicit Site(u32 processors, std::span<const u8> firmware = {},
+                cpu::Engine engine = cpu::Engine::kInterpreter);
   ~Site();
   Site(const Site&) = delete;
   Site& operator=(const Site&) = delete;

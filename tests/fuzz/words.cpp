@@ -69,8 +69,14 @@ u32 with_operands(Random& random, const Row& row) {
 }
 
 constexpr u32 kHypercall = 0x44000022, kSystemCall = 0x44000002;
+/// or n,n,n: kOr + n * kSameRegister.
+constexpr u32 kOr = 0x7C000378, kSameRegister = 1 << 21 | 1 << 16 | 1 << 11;
 
 }  // namespace
+
+cpu::Engine random_engine(Random& random) {
+  return random.below(2) ? cpu::Engine::kStencil : cpu::Engine::kInterpreter;
+}
 
 u32 random_word(Random& random) {
   const auto of = [&](const std::vector<const Row*>& list) {
@@ -94,7 +100,14 @@ u32 random_word(Random& random) {
     case 9:
       return of(rows().memory);
     case 10:
-      return random.below(2) ? kHypercall : kSystemCall;
+      switch (random.below(4)) {
+        case 0:
+          return kOr + static_cast<u32>(random.below(32)) * kSameRegister;
+        case 1:
+          return kSystemCall;
+        default:
+          return kHypercall;
+      }
     default:
       return of(rows().all);
   }
