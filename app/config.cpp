@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <toml++/toml.h>
 
+#include <bit>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
@@ -107,6 +108,20 @@ class Section {
     out.clear();
     for (const toml::node& element : *array)
       out.push_back(static_cast<u16>(number_of(&element, key, 1, 4094)));
+  }
+
+  void texts(const std::string& key, std::vector<std::string>& out) {
+    const toml::node* node = take(key);
+    if (!node) return;
+    const toml::array* array = node->as_array();
+    for (std::size_t i = 0; array && i < array->size(); ++i) {
+      const auto value = array->get(i)->value_exact<std::string>();
+      if (!value || value->empty() || value->size() > 80)
+        array = nullptr;
+      else
+        out.push_back(*value);
+    }
+    if (!array) fail(node, key, "must be a list of short texts in quotation marks.");
   }
 
   /// A path; relative ones are relative to the file.
@@ -229,6 +244,8 @@ Profile partition_of(Section& section) {
   section.path("initrd", profile.initrd);
   section.text("bootargs", profile.bootargs);
   section.flag("auto_start", profile.auto_start);
+  section.number("huge_pages", profile.huge_pages, 0, 1024);
+  section.texts("io_slots", profile.io_slots);
 
   std::set<u32> slots;
   const auto take_slot = [&](const Section& row, u32 slot) {
@@ -308,6 +325,11 @@ Config config_of(const toml::table& file, const std::string& path) {
       "must be seven letters and digits like \"10BA70A\".");
   system.memory("memory", config.identity.memory);
   system.number("processors", config.identity.processors, 1, 64);
+  system.memory("memory_block", config.identity.memory_block);
+  if (const u64 block = config.identity.memory_block;
+      !std::has_single_bit(block) || block > 256 * kMegabyte) {
+    system.fail(system.raw().get("memory_block"), "memory_block", "must be 16, 32, 64, 128 or 256 MB.");
+  }
   system.path("firmware", config.firmware);
   cpu::EngineOptions& engine = config.identity.engine;
   std::string engine_name;
@@ -336,6 +358,8 @@ Config config_of(const toml::table& file, const std::string& path) {
   vios.text("uplink", config.vios.uplink);
   config.vios.uplink = absolute_uri(vios, config.vios.uplink);
   vios.vlans("bridged_vlans", config.vios.bridged_vlans);
+  vios.flag("msp", config.vios.msp);
+  vios.number("max_virtual_slots", config.vios.max_virtual_slots, 12, 65535);
   std::set<std::string> disks;
   for (Section row : vios.tables("disk", "vios.disk")) {
     vios::ViosConfig::Disk disk;
@@ -346,6 +370,14 @@ Config config_of(const toml::table& file, const std::string& path) {
         "uri", disk.uri, [](const std::string& s) { return s.find(':') != std::string::npos; },
         "must be a URI like \"file:disk.img\".");
     disk.uri = absolute_uri(row, disk.uri);
+    row.text(
+        "reserve_policy", disk.reserve_policy,
+        [](const std::string& s) { return s == "no_reserve" || s == "single_path"; },
+        "must be \"no_reserve\" or \"single_path\".");
+    row.text(
+        "kind", disk.kind,
+        [](const std::string& s) { return s == "lun" || s == "logical_volume" || s == "optical"; },
+        "must be \"lun\", \"logical_volume\" or \"optical\".");
     row.done();
     if (!disks.insert(disk.name).second)
       row.fail(row.raw().get("name"), "name", "is used twice; name each disk once.");
@@ -361,6 +393,11 @@ Config config_of(const toml::table& file, const std::string& path) {
       row.fail(row.raw().get("name"), "name", "is used twice; name each partition once.");
     if (profile.id && !ids.insert(profile.id).second)
       row.fail(row.raw().get("id"), "id", "is used twice; leave it out to get a free one.");
+    if (profile.memory % config.identity.memory_block) {
+      row.fail(row.raw().get("memory"), "memory",
+               "must be a multiple of the system's memory_block, " +
+                   std::to_string(config.identity.memory_block / kMegabyte) + " MB.");
+    }
     for (const auto& disk : profile.disks) {
       if (!disks.contains(disk.backing)) {
         row.fail(nullptr, "disk",

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/managed_control.h"
 
-#include <fmt/chrono.h>
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <set>
 #include <span>
@@ -12,8 +10,8 @@
 #include <string_view>
 #include <thread>
 
+#include "app/attributes.h"
 #include "hmc/records.h"
-#include "hypervisor/compatibility.h"
 #include "migration/rmc_agent.h"
 
 namespace baton::app {
@@ -21,259 +19,7 @@ namespace {
 
 using hypervisor::Partition;
 using hypervisor::PartitionState;
-using hypervisor::Profile;
 using namespace std::chrono_literals;
-
-/// Whose attributes are asked for. `partition` is null for the VIOS and for the system itself.
-struct Subject {
-  hypervisor::ManagedSystem& system;
-  vios::Vios& vios;
-  migration::Mover& mover;
-  std::shared_ptr<Partition> partition;
-  u64 code_time = 0;  ///< Of a reference code record.
-  std::string code;
-  migration::Progress move;  ///< Of an lpar: its latest move.
-};
-
-std::string megabytes(u64 bytes) { return std::to_string(bytes >> 20); }
-std::string id_of(const Subject& s) { return s.partition ? std::to_string(s.partition->id()) : "1"; }
-std::string name_of(const Subject& s) { return s.partition ? s.partition->name() : s.vios.config().name; }
-const Profile* profile_of(const Subject& s) { return s.partition ? &s.partition->profile() : nullptr; }
-
-std::string state_of(const Subject& s) {
-  if (!s.partition) return "Running";
-  const std::string state = hypervisor::to_string(s.partition->state());
-  const bool moving = s.move.stream_id != 0 && !s.move.finished;
-  return moving ? "Migrating - " + state : state;
-}
-
-std::string local_time(u64 seconds, const char* form) {
-  return fmt::format(fmt::runtime(form), fmt::localtime(static_cast<std::time_t>(seconds)));
-}
-
-u64 now_seconds() {
-  return static_cast<u64>(
-      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-          .count());
-}
-
-std::string agent_os(const Subject& s) {
-  if (!s.partition) return "Baton VIOS";
-  const auto agent = s.mover.agent(s.partition);
-  return agent->active() ? agent->os() : "";
-}
-
-std::string rmc_state(const Subject& s) {
-  if (!s.partition) return "active";
-  if (s.partition->state() == PartitionState::kNotActivated) return "none";
-  return s.mover.agent(s.partition)->active() ? "active" : "inactive";
-}
-
-std::string scsi_adapters(const Subject& s) {
-  std::vector<std::string> list;
-  if (const Profile* p = profile_of(s)) {
-    for (const auto& slot : p->scsi) {
-      list.push_back(fmt::format("{}/client/1/{}/{}/1", slot.slot, s.vios.config().name,
-                                 slot.server_slot ? std::to_string(slot.server_slot) : "any"));
-    }
-  }
-  return list.empty() ? "none" : hmc::format_list(list);
-}
-
-std::string ethernet_adapters(const Subject& s) {
-  std::vector<std::string> list;
-  if (const Profile* p = profile_of(s)) {
-    for (const auto& slot : p->ethernet) {
-      std::string vlans;
-      for (const u16 vlan : slot.vlans) vlans += (vlans.empty() ? "" : ",") + std::to_string(vlan);
-      list.push_back(fmt::format("{}/{}/{}/{}/0/1", slot.slot, vlans.empty() ? 0 : 1, slot.pvid, vlans));
-    }
-  }
-  return list.empty() ? "none" : hmc::format_list(list);
-}
-
-u32 moves_under_way(const Subject& s, std::string_view kind) {
-  u32 count = 0;
-  for (const migration::Progress& p : s.mover.progress()) count += !p.finished && p.kind == kind;
-  return count;
-}
-
-std::string desired_mode(const Subject& s) {
-  return std::string(s.partition ? s.partition->profile().proc_compat_mode : hypervisor::kDefaultMode);
-}
-
-struct AttributeRow {
-  std::string_view resource, name;
-  std::string (*value)(const Subject&);
-};
-
-/// Every attribute of every resource, in the order of output: what -F may name and what is there without -F.
-constexpr AttributeRow kAttributes[] = {
-    {"sys", "name", [](const Subject& s) { return s.system.identity().name; }},
-    {"sys", "type_model", [](const Subject& s) { return s.system.identity().type_model; }},
-    {"sys", "serial_num", [](const Subject& s) { return s.system.identity().serial; }},
-    {"sys", "state", [](const Subject&) { return std::string("Operating"); }},
-    {"sys", "sys_time", [](const Subject&) { return local_time(now_seconds(), "{:%m/%d/%Y %H:%M:%S}"); }},
-    {"sys", "capabilities",
-     [](const Subject&) {
-       return std::string(
-           "active_lpar_mobility_capable,inactive_lpar_mobility_capable,lpar_proc_compat_mode_capable");
-     }},
-    {"sys", "active_lpar_mobility_capable", [](const Subject&) { return std::string("1"); }},
-    {"sys", "inactive_lpar_mobility_capable", [](const Subject&) { return std::string("1"); }},
-    {"sys", "lpar_proc_compat_modes", [](const Subject&) { return hypervisor::mode_wishes(); }},
-    {"sys", "configurable_sys_mem", [](const Subject& s) { return megabytes(s.system.identity().memory); }},
-    {"sys", "curr_avail_sys_mem", [](const Subject& s) { return megabytes(s.system.free_memory()); }},
-    {"sys", "mem_region_size", [](const Subject&) { return std::string("16"); }},
-    {"sys", "configurable_sys_proc_units",
-     [](const Subject& s) { return std::to_string(s.system.identity().processors); }},
-    {"sys", "curr_avail_sys_proc_units",
-     [](const Subject& s) { return std::to_string(s.system.free_processors()); }},
-
-    {"lpar", "name", name_of},
-    {"lpar", "lpar_id", id_of},
-    {"lpar", "lpar_env",
-     [](const Subject& s) { return std::string(s.partition ? "aixlinux" : "vioserver"); }},
-    {"lpar", "state", state_of},
-    {"lpar", "os_version", agent_os},
-    {"lpar", "logical_serial_num",
-     [](const Subject& s) {
-       return s.system.identity().serial + fmt::format("{:X}", s.partition ? s.partition->id() : 1);
-     }},
-    {"lpar", "default_profile",
-     [](const Subject& s) {
-       return s.partition ? s.partition->profile().profile_name : std::string("default");
-     }},
-    {"lpar", "curr_profile",
-     [](const Subject& s) {
-       return s.partition ? s.partition->profile().profile_name : std::string("default");
-     }},
-    {"lpar", "auto_start",
-     [](const Subject& s) {
-       return std::string(!s.partition || s.partition->profile().auto_start ? "1" : "0");
-     }},
-    {"lpar", "rmc_state", rmc_state},
-    {"lpar", "desired_lpar_proc_compat_mode", desired_mode},
-    {"lpar", "curr_lpar_proc_compat_mode",
-     [](const Subject& s) { return std::string(s.partition ? s.partition->mode().name : "POWER6"); }},
-    {"lpar", "curr_mem",
-     [](const Subject& s) {
-       return s.partition ? megabytes(s.partition->profile().memory) : std::string("0");
-     }},
-    {"lpar", "curr_procs",
-     [](const Subject& s) { return std::to_string(s.partition ? s.partition->profile().processors : 0); }},
-    {"lpar", "refcode",
-     [](const Subject& s) { return s.partition ? s.partition->reference_code() : std::string(); }},
-    {"lpar", "msp", [](const Subject& s) { return std::string(s.partition ? "0" : "1"); }},
-    {"lpar", "vasi_state",
-     [](const Subject& s) {
-       return std::string(s.partition ? hypervisor::to_string(s.partition->vasi_state()) : "");
-     }},
-    {"lpar", "instructions",
-     [](const Subject& s) { return std::to_string(s.partition ? s.partition->instructions() : 0); }},
-
-    {"prof", "name",
-     [](const Subject& s) {
-       return s.partition ? s.partition->profile().profile_name : std::string("default");
-     }},
-    {"prof", "lpar_name", name_of},
-    {"prof", "lpar_id", id_of},
-    {"prof", "lpar_env",
-     [](const Subject& s) { return std::string(s.partition ? "aixlinux" : "vioserver"); }},
-    {"prof", "min_mem",
-     [](const Subject& s) {
-       return s.partition ? megabytes(s.partition->profile().memory) : std::string("0");
-     }},
-    {"prof", "desired_mem",
-     [](const Subject& s) {
-       return s.partition ? megabytes(s.partition->profile().memory) : std::string("0");
-     }},
-    {"prof", "max_mem",
-     [](const Subject& s) {
-       return s.partition ? megabytes(s.partition->profile().memory) : std::string("0");
-     }},
-    {"prof", "mem_mode", [](const Subject&) { return std::string("ded"); }},
-    {"prof", "proc_mode", [](const Subject&) { return std::string("shared"); }},
-    {"prof", "desired_procs",
-     [](const Subject& s) { return std::to_string(s.partition ? s.partition->profile().processors : 0); }},
-    {"prof", "lpar_proc_compat_mode", desired_mode},
-    {"prof", "virtual_serial_adapters",
-     [](const Subject&) { return hmc::format_list({"0/server/1/any//any/1", "1/server/1/any//any/1"}); }},
-    {"prof", "virtual_scsi_adapters", scsi_adapters},
-    {"prof", "virtual_eth_adapters", ethernet_adapters},
-    {"prof", "boot_mode", [](const Subject&) { return std::string("norm"); }},
-    {"prof", "auto_start",
-     [](const Subject& s) {
-       return std::string(!s.partition || s.partition->profile().auto_start ? "1" : "0");
-     }},
-
-    {"refcode", "lpar_name", name_of},
-    {"refcode", "lpar_id", id_of},
-    {"refcode", "time_stamp",
-     [](const Subject& s) {
-       return s.code_time ? local_time(s.code_time, "{:%m/%d/%Y %H:%M:%S}") : std::string();
-     }},
-    {"refcode", "refcode", [](const Subject& s) { return s.code; }},
-
-    {"migr-lpar", "name", name_of},
-    {"migr-lpar", "lpar_id", id_of},
-    {"migr-lpar", "migration_state", [](const Subject& s) { return s.move.migration_state; }},
-    {"migr-lpar", "migration_type", [](const Subject& s) { return s.move.kind; }},
-    {"migr-lpar", "migration_role", [](const Subject& s) { return s.move.role; }},
-    {"migr-lpar", "remote_sys_name", [](const Subject& s) { return s.move.remote_system; }},
-    {"migr-lpar", "remote_lpar_id",
-     [](const Subject& s) {
-       return s.move.stream_id
-                  ? std::to_string(s.move.remote_partition_id ? s.move.remote_partition_id : 65535)
-                  : std::string();
-     }},
-    {"migr-lpar", "stream_id",
-     [](const Subject& s) {
-       return s.move.stream_id ? fmt::format("{:016x}", s.move.stream_id) : std::string();
-     }},
-    {"migr-lpar", "vasi_state", [](const Subject& s) { return s.move.vasi_state; }},
-    {"migr-lpar", "bytes_transmitted",
-     [](const Subject& s) {
-       return s.move.stream_id ? std::to_string(s.move.bytes_transmitted) : std::string();
-     }},
-    {"migr-lpar", "bytes_remaining",
-     [](const Subject& s) {
-       return s.move.stream_id ? std::to_string(s.move.bytes_remaining) : std::string();
-     }},
-    {"migr-lpar", "round",
-     [](const Subject& s) { return s.move.stream_id ? std::to_string(s.move.round) : std::string(); }},
-    {"migr-lpar", "error", [](const Subject& s) { return s.move.error; }},
-
-    {"migr-sys", "name", [](const Subject& s) { return s.system.identity().name; }},
-    {"migr-sys", "inactive_lpar_mobility_capable", [](const Subject&) { return std::string("1"); }},
-    {"migr-sys", "num_inactive_migrations_supported",
-     [](const Subject& s) { return std::to_string(s.mover.active_limit()); }},
-    {"migr-sys", "num_inactive_migrations_in_progress",
-     [](const Subject& s) { return std::to_string(moves_under_way(s, "inactive")); }},
-    {"migr-sys", "active_lpar_mobility_capable", [](const Subject&) { return std::string("1"); }},
-    {"migr-sys", "num_active_migrations_supported",
-     [](const Subject& s) { return std::to_string(s.mover.active_limit()); }},
-    {"migr-sys", "num_active_migrations_in_progress",
-     [](const Subject& s) { return std::to_string(moves_under_way(s, "active")); }},
-};
-
-/// Some values come from the guest (its operator panel): they end on a terminal and in a UTF-8 field.
-std::string printable(std::string text) {
-  for (char& c : text) {
-    if (c < 0x20 || c > 0x7E) c = '?';
-  }
-  return text;
-}
-
-void add_record(control::Records& out, std::string_view resource, const Subject& subject) {
-  control::Record* record = out.add_records();
-  for (const AttributeRow& row : kAttributes) {
-    if (row.resource != resource) continue;
-    control::Attribute* attribute = record->add_attributes();
-    attribute->set_name(std::string(row.name));
-    attribute->set_value(printable(row.value(subject)));
-  }
-}
 
 std::set<std::string> filter_values(const control::ListRequest& request, const std::string& name) {
   const auto found = request.filter().find(name);
@@ -340,15 +86,21 @@ control::Records ManagedControl::list(const control::ListRequest& request) {
   if (resource == "attributes") {
     control::Record* record = out.add_records();
     const auto of = request.filter().find("resource");
-    for (const AttributeRow& row : kAttributes) {
-      if (of != request.filter().end() && row.resource == of->second)
-        record->add_attributes()->set_name(std::string(row.name));
+    if (of != request.filter().end()) {
+      for (const std::string_view name : attribute_names(of->second))
+        record->add_attributes()->set_name(std::string(name));
     }
     return out;
   }
-  Subject subject{system_, vios_, mover_, nullptr, 0, {}, {}};
+  Subject subject{system_, vios_, mover_, nullptr, 0, {}, {}, {}};
   if (resource == "sys" || resource == "migr-sys") {
     add_record(out, resource, subject);
+    return out;
+  }
+  const bool of_destination =
+      resource == "migr-msp" || resource == "migr-virtualio" || resource == "migr-procpool";
+  if (of_destination) {
+    add_of_destination(out, request, subject);
     return out;
   }
   if (resource != "lpar" && resource != "prof" && resource != "refcode" && resource != "migr-lpar") {
@@ -388,6 +140,35 @@ control::Records ManagedControl::list(const control::ListRequest& request) {
     }
   }
   return out;
+}
+
+/// What a destination offers a partition; `subject` is of no partition yet.
+void ManagedControl::add_of_destination(control::Records& out, const control::ListRequest& request,
+                                        Subject subject) {
+  if (request.destination().empty()) throw std::runtime_error("Name the destination with -t.");
+  const std::shared_ptr<hmc::Control> remote = connect_(request.destination());
+  control::ListRequest servers;
+  servers.set_resource("lpar");
+  const control::Records answer = remote->list(servers);
+  for (const control::Record& record : answer.records()) {
+    std::map<std::string, std::string> values;
+    for (const control::Attribute& a : record.attributes()) values[a.name()] = a.value();
+    if (values["lpar_env"] != "vioserver") continue;
+    subject.destination.vios = values["name"];
+    subject.destination.vios_id = values["lpar_id"];
+    subject.destination.mover_host = values["rmc_ipaddr"];
+    subject.destination.msp = values["msp"] == "1";
+  }
+  if (request.resource() == "migr-virtualio") {
+    std::set<std::string> wanted = filter_values(request, "lpar_names");
+    for (const std::string& id : filter_values(request, "lpar_ids")) wanted.insert(id);
+    if (wanted.size() != 1)
+      throw std::runtime_error("lslparmigr -r virtualio needs one partition: --filter lpar_names=NAME.");
+    subject.partition = partition(*wanted.begin());
+    ControlRemote destination(remote);
+    subject.destination.hostable_slots = mover_.hostable_slots(*subject.partition, destination);
+  }
+  add_record(out, request.resource(), subject);
 }
 
 void ManagedControl::operating_system(const std::shared_ptr<Partition>& partition, const std::string& verb) {
@@ -461,6 +242,53 @@ control::Outcome ManagedControl::close_terminal(const std::string& lpar) {
   return outcome(0, "");
 }
 
+/// The attributes of -i (LPM 3.1). What names movers and pools can only name the ones that there are.
+migration::MoveOptions ManagedControl::options_of(const control::MigrateRequest& request) {
+  migration::MoveOptions options;
+  options.ignore_vlans = request.ignore_vlans();
+  std::string vios, vios_id;  // Of the destination, when asked for.
+  const auto must_be = [](const std::string& name, const std::string& value, const std::string& there) {
+    if (value != there) {
+      throw std::runtime_error("The attribute " + name + " is \"" + value + "\", but there is only " + there +
+                               "; leave it out.");
+    }
+  };
+  for (const auto& [name, value] : request.attributes()) {
+    if (name == "dest_lpar_id") {
+      const auto [end, error] =
+          std::from_chars(value.data(), value.data() + value.size(), options.dest_lpar_id);
+      if (error != std::errc() || end != value.data() + value.size() || options.dest_lpar_id < 2 ||
+          options.dest_lpar_id > 254)
+        throw std::runtime_error("dest_lpar_id must be a number from 2 to 254, not \"" + value + "\".");
+    } else if (name == "source_msp_name") {
+      must_be(name, value, vios_.config().name);
+    } else if (name == "source_msp_id") {
+      must_be(name, value, "1");
+    } else if (name == "dest_msp_name" || name == "dest_msp_id") {
+      if (vios.empty()) {
+        control::ListRequest ask;
+        ask.set_resource("migr-msp");
+        ask.set_destination(request.destination());
+        const control::Records answer = list(ask);
+        for (const control::Attribute& a : answer.records(0).attributes()) {
+          if (a.name() == "dest_msp_names") vios = a.value();
+          if (a.name() == "dest_msp_ids") vios_id = a.value();
+        }
+      }
+      must_be(name, value, name == "dest_msp_name" ? vios : vios_id);
+    } else if (name == "shared_proc_pool_name") {
+      must_be(name, value, "DefaultPool");
+    } else if (name == "shared_proc_pool_id") {
+      must_be(name, value, "0");
+    } else {
+      throw std::runtime_error("-i does not know \"" + name +
+                               "\"; it knows dest_lpar_id, source_msp_name, source_msp_id, dest_msp_name, "
+                               "dest_msp_id, shared_proc_pool_name and shared_proc_pool_id.");
+    }
+  }
+  return options;
+}
+
 control::MigrateOutcome ManagedControl::migrate(const control::MigrateRequest& request) {
   control::MigrateOutcome out;
   const std::string& operation = request.operation();
@@ -490,8 +318,9 @@ control::MigrateOutcome ManagedControl::migrate(const control::MigrateRequest& r
     for (const migration::Finding& finding : findings) to.add_messages(shown(finding));
     to.set_rc(findings.empty() ? 0 : 1);
   };
+  const migration::MoveOptions options = options_of(request);
   if (operation == "v") {
-    refuse(out, mover_.validate(*p, *remote_at(request.destination())));
+    refuse(out, mover_.validate(*p, *remote_at(request.destination()), options));
     return out;
   }
   {
@@ -510,9 +339,9 @@ control::MigrateOutcome ManagedControl::migrate(const control::MigrateRequest& r
       }
     }
     Running& move = moves_.emplace_back();
-    move.thread = std::thread([this, p, remote, done = move.done] {
+    move.thread = std::thread([this, p, remote, options, done = move.done] {
       try {
-        mover_.migrate(p, *remote);
+        mover_.migrate(p, *remote, options);
       } catch (const std::exception&) {
         // The mover keeps the error in the progress of the partition.
       }
@@ -521,7 +350,7 @@ control::MigrateOutcome ManagedControl::migrate(const control::MigrateRequest& r
     return out;
   }
   try {
-    mover_.migrate(p, *remote_at(request.destination()));
+    mover_.migrate(p, *remote_at(request.destination()), options);
   } catch (const migration::Refused& refused) {
     refuse(out, refused.findings());
   } catch (const std::runtime_error& problem) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 
+#include "app/attributes.h"
 #include "app/remote.h"
 #include "app/terminals.h"
 #include "hmc/control.h"
@@ -47,6 +48,8 @@ class ManagedControl final : public hmc::Control {
 
  private:
   std::shared_ptr<hypervisor::Partition> partition(const std::string& name_or_id);
+  void add_of_destination(control::Records& out, const control::ListRequest& request, Subject subject);
+  migration::MoveOptions options_of(const control::MigrateRequest& request);
   void operating_system(const std::shared_ptr<hypervisor::Partition>& partition, const std::string& verb);
 
   hypervisor::ManagedSystem& system_;

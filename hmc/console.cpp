@@ -41,8 +41,15 @@ struct Listing {
 };
 /// What `-r` of each listing command may say and the resource of the control API behind it.
 constexpr Listing kListings[] = {
-    {"lssyscfg", "sys", "sys"},       {"lssyscfg", "lpar", "lpar"},        {"lssyscfg", "prof", "prof"},
-    {"lsrefcode", "lpar", "refcode"}, {"lslparmigr", "lpar", "migr-lpar"}, {"lslparmigr", "sys", "migr-sys"},
+    {"lssyscfg", "sys", "sys"},
+    {"lssyscfg", "lpar", "lpar"},
+    {"lssyscfg", "prof", "prof"},
+    {"lsrefcode", "lpar", "refcode"},
+    {"lslparmigr", "lpar", "migr-lpar"},
+    {"lslparmigr", "sys", "migr-sys"},
+    {"lslparmigr", "msp", "migr-msp"},
+    {"lslparmigr", "virtualio", "migr-virtualio"},
+    {"lslparmigr", "procpool", "migr-procpool"},
 };
 
 std::string joined(const std::vector<std::string>& parts) {
@@ -75,6 +82,7 @@ int list(Console& console, std::string_view command, const Arguments& arguments)
   const std::string_view resource = resource_of(command, arguments.get("-r"));
   control::ListRequest request;
   request.set_resource(std::string(resource));
+  if (arguments.has("-t")) request.set_destination(console.systems().address(arguments.get("-t")));
   add_filter(request, arguments.get("--filter"));
   if (const std::string n = arguments.get("-n"); !n.empty()) {
     unsigned count = 0;
@@ -150,6 +158,37 @@ int list(Console& console, std::string_view command, const Arguments& arguments)
   return 0;
 }
 
+/// `lslparmigr -r manager`: about this console. It manages every system itself and speaks to no other
+/// console.
+int list_manager(Console& console, const Arguments& arguments) {
+  constexpr std::string_view kName = "remote_lpar_mobility_capable";
+  if (!arguments.has("-F")) {
+    console.out() << kName << "=0\n";
+    return 0;
+  }
+  for (const std::string& name : parse_fields(arguments.get("-F")).names) {
+    if (name != kName)
+      throw std::runtime_error("-r manager has no attribute \"" + name + "\"; it has " + std::string(kName) +
+                               ".");
+  }
+  if (arguments.has("--header")) console.out() << kName << "\n";
+  console.out() << "0\n";
+  return 0;
+}
+
+int list_moves(Console& console, std::string_view command, const Arguments& arguments) {
+  const std::string what = arguments.get("-r");
+  if (what == "manager") return list_manager(console, arguments);
+  const std::string_view resource = resource_of(command, what);
+  const bool of_destination = resource != "migr-lpar" && resource != "migr-sys";
+  if (of_destination && (!arguments.has("-m") || !arguments.has("-t")))
+    throw std::runtime_error("lslparmigr -r " + what +
+                             " needs -m with the source and -t with the destination.");
+  if (!of_destination && arguments.has("-t"))
+    throw std::runtime_error("-t goes with -r msp, virtualio or procpool, not with -r " + what + ".");
+  return list(console, command, arguments);
+}
+
 // -- the other commands
 
 int change_state(Console& console, std::string_view, const Arguments& arguments) {
@@ -211,6 +250,17 @@ int migrate(Console& console, std::string_view, const Arguments& arguments) {
   request.set_operation(operation);
   if (!target.empty()) request.set_destination(console.systems().address(target));
   request.set_wait(!arguments.has("--async"));
+  if (moves) {
+    for (const auto& [name, value] : parse_record(arguments.get("-i")))
+      (*request.mutable_attributes())[name] = value;
+    const std::string bridge = arguments.get("--vlanbridge", "1");
+    if (bridge != "1" && bridge != "2")
+      throw std::runtime_error(
+          "--vlanbridge can be 1 (the destination must bridge the VLANs) or 2 (it need not).");
+    request.set_ignore_vlans(bridge == "2");
+  } else if (arguments.has("-i") || arguments.has("--vlanbridge")) {
+    throw std::runtime_error("-i and --vlanbridge go with -o v and -o m only.");
+  }
   const control::MigrateOutcome outcome = console.systems().connect(source)->migrate(request);
   for (const std::string& message : outcome.messages())
     (outcome.rc() ? console.error() : console.out()) << message << "\n";
@@ -232,6 +282,8 @@ struct Command {
 
 constexpr OptionSpec kListOptions[] = {
     {"-r", true, true}, {"-m", true}, {"-F", true}, {"--header", false}, {"--filter", true}};
+constexpr OptionSpec kMoveListOptions[] = {{"-r", true, true}, {"-m", true},        {"-t", true},
+                                           {"-F", true},       {"--header", false}, {"--filter", true}};
 constexpr OptionSpec kRefcodeOptions[] = {{"-r", true, true},  {"-m", true},       {"-F", true},
                                           {"--header", false}, {"--filter", true}, {"-n", true}};
 constexpr OptionSpec kStateOptions[] = {{"-r", true, true}, {"-m", true, true},  {"-o", true, true},
@@ -239,8 +291,9 @@ constexpr OptionSpec kStateOptions[] = {{"-r", true, true}, {"-m", true, true}, 
                                         {"--immed", false}, {"--restart", false}};
 constexpr OptionSpec kTerminalOptions[] = {
     {"-m", true, true}, {"-p", true}, {"--id", true}, {"--force", false}};
-constexpr OptionSpec kMigrateOptions[] = {{"-o", true, true}, {"-m", true, true}, {"-t", true},
-                                          {"-p", true},       {"--id", true},     {"--async", false}};
+constexpr OptionSpec kMigrateOptions[] = {{"-o", true, true}, {"-m", true, true},    {"-t", true},
+                                          {"-p", true},       {"--id", true},        {"--async", false},
+                                          {"-i", true},       {"--vlanbridge", true}};
 constexpr OptionSpec kViosOptions[] = {{"-m", true, true}, {"-p", true}, {"--id", true}, {"-c", true, true}};
 
 constexpr Command kCommands[] = {
@@ -249,8 +302,11 @@ constexpr Command kCommands[] = {
     {"lsrefcode",
      "lsrefcode -r lpar [-m SYSTEM] [-F refcode,time_stamp] [--filter lpar_names=NAME] [-n COUNT]",
      "lists reference codes of partitions", kRefcodeOptions, list},
-    {"lslparmigr", "lslparmigr -r lpar|sys [-m SYSTEM] [-F name,migration_state] [--filter lpar_names=NAME]",
-     "shows moves of partitions and how many a system can do", kListOptions, list},
+    {"lslparmigr",
+     "lslparmigr -r manager|lpar|sys [-m SYSTEM] [-F name,migration_state] [--filter lpar_names=NAME]\n"
+     "lslparmigr -r msp|virtualio|procpool -m SYSTEM -t DESTINATION [--filter lpar_names=NAME]",
+     "shows moves of partitions, how many a system can do, and what a destination offers", kMoveListOptions,
+     list_moves},
     {"chsysstate",
      "chsysstate -r lpar -m SYSTEM -o on|shutdown|osshutdown|reboot -n NAME [--immed] [--restart]",
      "starts and stops a partition", kStateOptions, change_state},
@@ -258,7 +314,9 @@ constexpr Command kCommands[] = {
      "opens the partition's console; ~. at the start of a line closes it", kTerminalOptions, make_terminal},
     {"rmvterm", "rmvterm -m SYSTEM -p NAME", "closes the partition's console, whoever has it",
      kTerminalOptions, remove_terminal},
-    {"migrlpar", "migrlpar -o v|m|s|r -m SYSTEM [-t DESTINATION] -p NAME [--async]",
+    {"migrlpar",
+     "migrlpar -o v|m|s|r -m SYSTEM [-t DESTINATION] -p NAME [-i \"dest_lpar_id=NUMBER\"] [--vlanbridge 1|2] "
+     "[--async]",
      "validates, starts, stops or recovers the move of a partition", kMigrateOptions, migrate},
     {"viosvrcmd", "viosvrcmd -m SYSTEM -p VIOS -c \"COMMAND\"", "runs a command on a Virtual I/O Server",
      kViosOptions, vios_command},

@@ -47,6 +47,10 @@ struct Profile {
   std::vector<VirtualScsiSlot> scsi;
   std::vector<VirtualEthernetSlot> ethernet;
   std::vector<DiskMapping> disks;
+  /// Location codes of physical adapters and a number of 16 GB pages that it wishes for. Our systems have
+  /// neither; an active move is refused all the same.
+  std::vector<std::string> io_slots;
+  u32 huge_pages = 0;
   bool auto_start = false;
 };
 
@@ -56,6 +60,7 @@ struct SystemIdentity {
   std::string type_model = "9117-MMA";
   std::string serial = "10BA70A";  ///< Seven characters: appears in loc-codes and system-id.
   u64 memory = 8ull << 30;         ///< Memory for partitions, bytes.
+  u64 memory_block = 16ull << 20;  ///< Size of a logical memory block, bytes.
   u32 processors = 8;              ///< Processors for partitions.
   /// What executes their code; no partition sees it.
   cpu::EngineOptions engine = cpu::EngineOptions::from_environment();

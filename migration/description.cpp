@@ -36,6 +36,9 @@ std::string encode(const Description& d) {
   out.set_hpt_bytes(d.hpt_bytes);
   out.set_lmb_bytes(d.lmb_bytes);
   out.set_time_of_day_ns(d.time_of_day_ns);
+  out.set_current_mode(d.current_mode);
+  out.set_wanted_id(d.wanted_id);
+  out.set_ignore_vlans(d.ignore_vlans);
   for (const u16 vlan : d.bridged_vlans) out.add_bridged_vlans(vlan);
   state::Profile* p = out.mutable_profile();
   p->set_name(d.profile.name);
@@ -49,6 +52,8 @@ std::string encode(const Description& d) {
   p->set_initrd(d.profile.initrd);
   p->set_bootargs(d.profile.bootargs);
   p->set_auto_start(d.profile.auto_start);
+  p->set_huge_pages(d.profile.huge_pages);
+  for (const std::string& slot : d.profile.io_slots) p->add_io_slots(slot);
   for (const auto& slot : d.profile.scsi) {
     state::ScsiSlot* s = p->add_scsi();
     s->set_slot(slot.slot);
@@ -90,6 +95,11 @@ Description decode(const std::string& bytes) {
   check(d.source_system.size() <= 64 && d.source_type_model.size() <= 64 && d.source_serial.size() <= 64,
         "source");
   check(d.lmb_bytes >= (1 << 20) && d.lmb_bytes <= (u64{1} << 40), "memory block size");
+  d.current_mode = in.current_mode();
+  d.wanted_id = in.wanted_id();
+  d.ignore_vlans = in.ignore_vlans();
+  check(d.current_mode.size() <= 64, "processor compatibility mode");
+  check(d.wanted_id != 1 && d.wanted_id <= 65535, "wanted partition number");
   check(in.bridged_vlans_size() <= 4094, "list of VLANs");
   for (const u32 vlan : in.bridged_vlans()) d.bridged_vlans.push_back(static_cast<u16>(vlan));
   d.profile.name = p.name();
@@ -103,6 +113,12 @@ Description decode(const std::string& bytes) {
   d.profile.initrd = p.initrd();
   d.profile.bootargs = p.bootargs();
   d.profile.auto_start = p.auto_start();
+  d.profile.huge_pages = p.huge_pages();
+  check(p.io_slots_size() <= 64, "list of physical adapters");
+  for (const std::string& slot : p.io_slots()) {
+    check(slot.size() <= 80, "list of physical adapters");
+    d.profile.io_slots.push_back(slot);
+  }
   check(!p.name().empty() && p.name().size() <= 64 && p.profile_name().size() <= 64, "name");
   check(p.id() >= 2 && p.id() <= 65535, "partition number");
   check(p.memory() > 0 && p.memory() % (16 << 20) == 0 && p.memory() <= (u64{1} << 42), "memory size");

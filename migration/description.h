@@ -17,7 +17,10 @@ struct Description {
   i64 time_of_day_ns = 0;
   hypervisor::Profile profile;        ///< `backing` of a disk is the source's hdisk name.
   std::vector<std::string> disk_ids;  ///< Unique ids, one for each of profile.disks.
-  std::vector<u16> bridged_vlans;     ///< Of the partition's VLANs, those that the source's VIOS bridges.
+  std::string current_mode;        ///< Processor compatibility mode that it runs in; empty: it does not run.
+  u32 wanted_id = 0;               ///< The partition number that the administrator asks for; 0: any.
+  bool ignore_vlans = false;       ///< It may lose VLANs that the destination does not bridge.
+  std::vector<u16> bridged_vlans;  ///< Of the partition's VLANs, those that the source's VIOS bridges.
 };
 
 std::string encode(const Description& description);

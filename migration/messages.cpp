@@ -76,6 +76,30 @@ const std::vector<MessageRow>& message_table() {
        "It is not known whether {} was started at the destination {}: {} It stays suspended here; run "
        "migrlpar -o r "
        "when the destination can be reached again."},
+      {Message::kNoMover, "BATM022", "Baton",
+       "The Virtual I/O Server {} of the system {} is no mover service partition; set msp = true in its "
+       "[vios] "
+       "and start the system again, or shut the partition down and move it inactive."},
+      {Message::kVirtualSlots, "BATM023", "Baton",
+       "The partition needs {} virtual slots of the Virtual I/O Server {} at the destination {}, which has "
+       "{} "
+       "free; raise max_virtual_slots there."},
+      {Message::kReservePolicy, "BATM024", "Baton",
+       "The disk {} of the system {} has the reserve policy {}, so that only one system could use it; set "
+       "reserve_policy = \"no_reserve\"."},
+      {Message::kLogicalVolume, "BATM025", "Baton",
+       "The disk {} of {} is a logical volume, which no other system can see; map a whole LUN instead."},
+      {Message::kOptical, "BATM026", "Baton", "The optical medium {} is loaded in {}; unload it."},
+      {Message::kPhysicalAdapter, "BATM027", "Baton",
+       "The partition {} owns the physical adapter in slot {}, which cannot move with it; take it out of "
+       "io_slots, "
+       "or shut the partition down and move it inactive."},
+      {Message::kHugePages, "BATM028", "Baton",
+       "The partition {} uses {} huge pages of 16 GB, which cannot move while it runs; take them out of its "
+       "profile, or shut it down and move it inactive."},
+      {Message::kIdInUse, "BATM029", "Baton",
+       "The partition number {} is used at the destination {} by {}; ask for another dest_lpar_id or for "
+       "none."},
       {Message::kFailed, "HSCLA2CF", "HMC", "The move of {} failed and was rolled back, it goes on here: {}"},
   };
   return table;

@@ -38,6 +38,14 @@ enum class Message {
   kPastSuspend,
   kStopped,
   kInDoubt,
+  kNoMover,
+  kVirtualSlots,
+  kReservePolicy,
+  kLogicalVolume,
+  kOptical,
+  kPhysicalAdapter,
+  kHugePages,
+  kIdInUse,
   kFailed,
 };
 

@@ -77,6 +77,12 @@ class Refused : public std::runtime_error {
   std::vector<Finding> findings_;
 };
 
+/// What an administrator may ask of a move (migrlpar -i and other options).
+struct MoveOptions {
+  u32 dest_lpar_id = 0;       ///< 0: the same number if it is free there, else another one.
+  bool ignore_vlans = false;  ///< Move even if the destination does not bridge a VLAN (--vlanbridge 2).
+};
+
 /// The migration room of one managed system: source and target movers, validation, state of moves.
 class Mover {
  public:
@@ -95,10 +101,15 @@ class Mover {
   std::shared_ptr<GuestAgent> agent(const std::shared_ptr<hypervisor::Partition>& partition);
 
   // -- source side
-  std::vector<Finding> validate(hypervisor::Partition& partition, RemoteSystem& remote);
+  /// Every check of both sides (validation.h); all that failed.
+  std::vector<Finding> validate(hypervisor::Partition& partition, RemoteSystem& remote,
+                                const MoveOptions& options = {});
+  /// Of the partition's virtual SCSI clients, the slots of those whose disks the destination can host.
+  std::vector<u32> hostable_slots(hypervisor::Partition& partition, RemoteSystem& remote);
   /// Moves the partition, active or inactive by its state; blocks until Completed, or throws
   /// std::runtime_error after everything was rolled back. `progress` may be polled meanwhile.
-  void migrate(const std::shared_ptr<hypervisor::Partition>& partition, RemoteSystem& remote);
+  void migrate(const std::shared_ptr<hypervisor::Partition>& partition, RemoteSystem& remote,
+               const MoveOptions& options = {});
   /// migrlpar -o s. Throws when there is nothing to stop or it is past Suspended.
   void stop(hypervisor::Partition& partition);
   /// migrlpar -o r: clears what a failed move left on this side, and settles one whose outcome is not known
@@ -115,7 +126,8 @@ class Mover {
   std::vector<Progress> progress() const;  ///< Moves under way and the last one of each partition.
   /// The latest move of the partition; migration_state "Not Migrating" if there is none.
   Progress progress_of(const std::string& partition_name) const;
-  u32 active_limit() const;  ///< Active moves at a time, as source and target together.
+  std::string address() const;  ///< Where the mover listens, with the port.
+  u32 active_limit() const;     ///< Active moves at a time, as source and target together.
 
  private:
   struct Private;

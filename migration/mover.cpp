@@ -17,6 +17,7 @@
 #include "migration/rmc_agent.h"
 #include "migration/source_move.h"
 #include "migration/target_move.h"
+#include "migration/validation.h"
 
 namespace baton::migration {
 namespace {
@@ -26,22 +27,9 @@ using hypervisor::PartitionState;
 using hypervisor::Profile;
 using namespace std::chrono_literals;
 
-constexpr u32 kActiveLimit = 4;  ///< Of POWER6 systems on gigabit links (LPM 2.4).
-constexpr u64 kLmb = 16ull << 20;
-constexpr auto kCheckTimeout = 90s;  ///< A hook may take a minute (guest/PROTOCOL.md 2).
-constexpr i64 kClockTolerance = 10;  ///< Seconds.
 constexpr auto kTick = 500ms;
-constexpr auto kBusyTimeout = 15s;
-constexpr std::string_view kAgentBusy = "a move is under way";  // guest/PROTOCOL.md, section 2
 constexpr int kHelloTicks = 60;  ///< How long a restored partition is asked for its agent.
 constexpr std::size_t kMostStrangers = 32;
-
-std::string mac_text(const std::array<u8, 6>& mac) {
-  char text[20];
-  std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
-                mac[5]);
-  return text;
-}
 
 bool is_default_vtd(const std::string& name) {
   return name.starts_with("vtscsi") &&
@@ -84,12 +72,13 @@ struct Mover::Private {
   std::shared_ptr<GuestAgent> agent(const std::shared_ptr<Partition>& partition);
   void forget_agent(const Partition* partition);
   void own(u64 stream_id);
-  u32 moves_under_way() const;  ///< With the lock held.
+  /// Of running partitions, not counting `except`'s. With the lock held.
+  u32 moves_under_way(const Partition* except) const;
   std::shared_ptr<SourceMove> source_of(const std::string& partition) const;
   std::shared_ptr<TargetMove> target_of(u64 stream_id) const;
-  Description describe(Partition& partition, bool active, std::vector<Finding>& findings);
+  Description describe(Partition& partition, bool active, const MoveOptions& options);
   std::vector<Finding> validate(const std::shared_ptr<Partition>& partition, RemoteSystem& remote,
-                                Description& description, bool& checked);
+                                Description& description, const MoveOptions& options, bool& checked);
   std::vector<Finding> check_incoming(const Description& description);
   void accept_loop();
   void serve(std::unique_ptr<Socket> socket);
@@ -132,10 +121,13 @@ void Mover::Private::own(u64 stream_id) {
   owned.insert(stream_id);
 }
 
-u32 Mover::Private::moves_under_way() const {
+u32 Mover::Private::moves_under_way(const Partition* except) const {
+  const auto counts = [except](const auto& move, const Partition& partition) {
+    return move->active() && !move->record().get().finished && &partition != except;
+  };
   u32 count = 0;
-  for (const auto& move : sources) count += move->active() && !move->record().get().finished;
-  for (const auto& move : targets) count += move->active() && !move->record().get().finished;
+  for (const auto& move : sources) count += counts(move, move->partition());
+  for (const auto& move : targets) count += counts(move, *move->partition());
   return count;
 }
 
@@ -157,8 +149,8 @@ std::shared_ptr<TargetMove> Mover::Private::target_of(u64 stream_id) const {
 
 // -- validation
 
-/// What the destination must know. Disks that cannot be identified become findings.
-Description Mover::Private::describe(Partition& partition, bool active, std::vector<Finding>& findings) {
+/// What the destination must know. A disk that cannot be identified has no id.
+Description Mover::Private::describe(Partition& partition, bool active, const MoveOptions& options) {
   Description d;
   d.stream_version = kStreamVersion;
   d.source_system = system.identity().name;
@@ -166,18 +158,18 @@ Description Mover::Private::describe(Partition& partition, bool active, std::vec
   d.source_serial = system.identity().serial;
   d.active = active;
   d.hpt_bytes = partition.hpt().bytes();
-  d.lmb_bytes = kLmb;
+  d.lmb_bytes = system.identity().memory_block;
   d.time_of_day_ns = time_of_day_ns();
+  if (active) d.current_mode = partition.mode().name;
+  d.wanted_id = options.dest_lpar_id;
+  d.ignore_vlans = options.ignore_vlans;
   d.profile = partition.profile();
   for (const auto& disk : d.profile.disks) {
-    std::string id;
     try {
-      id = vios.unique_id(disk.backing);
-    } catch (const std::runtime_error& problem) {
-      findings.push_back(
-          make_finding(Message::kDiskUnreadable, {disk.backing, partition.name(), problem.what()}));
+      d.disk_ids.push_back(vios.unique_id(disk.backing));
+    } catch (const std::runtime_error&) {
+      d.disk_ids.emplace_back();
     }
-    d.disk_ids.push_back(id);
   }
   for (auto& slot : d.profile.ethernet) {
     // The address of an adapter stays, even if it was derived from the source's serial number.
@@ -196,126 +188,43 @@ Description Mover::Private::describe(Partition& partition, bool active, std::vec
 }
 
 std::vector<Finding> Mover::Private::validate(const std::shared_ptr<Partition>& partition,
-                                              RemoteSystem& remote, Description& description, bool& checked) {
+                                              RemoteSystem& remote, Description& description,
+                                              const MoveOptions& options, bool& checked) {
   std::vector<Finding> findings;
-  checked = false;
-  const PartitionState state = partition->state();
-  const bool active = state != PartitionState::kNotActivated;
-  if (active && state != PartitionState::kRunning) {
-    findings.push_back(make_finding(Message::kWrongState, {partition->name(), hypervisor::to_string(state)}));
-    return findings;
-  }
-  description = describe(*partition, active, findings);
+  const Kinds kind = partition->state() == PartitionState::kNotActivated ? kInactive : kActive;
+  description = describe(*partition, kind != kInactive, options);
   try {
     if (remote.name() == system.identity().name) {
       findings.push_back(make_finding(Message::kSameSystem, {system.identity().name}));
-      return findings;
+    } else {
+      description.time_of_day_ns = time_of_day_ns();
+      const std::vector<Finding> theirs = remote.validate(encode(description));
+      findings.insert(findings.end(), theirs.begin(), theirs.end());
     }
-    description.time_of_day_ns = time_of_day_ns();
-    const std::vector<Finding> theirs = remote.validate(encode(description));
-    findings.insert(findings.end(), theirs.begin(), theirs.end());
   } catch (const std::runtime_error& problem) {
     findings.push_back(make_finding(Message::kPeerUnreachable, {problem.what()}));
   }
-  if (!active) return findings;
-
-  if (!vios.clients_migratable(*partition))
-    findings.push_back(make_finding(Message::kClientNotMigratable, {partition->name()}));
-  const auto guest = agent(partition);
-  if (!guest->active()) {
-    findings.push_back(make_finding(Message::kNoAgent, {partition->name()}));
-  } else if (!guest->can_migrate()) {
-    findings.push_back(make_finding(Message::kAgentCannot, {partition->name()}));
-  } else if (findings.empty()) {
-    // Last, and only if all else is well: it makes the guest's applications prepare.
-    AgentReply reply = guest->wait_result(guest->send("check"), kCheckTimeout);
-    // A partition that arrived a moment ago may be busy with the hooks after that move.
-    for (const auto until = std::chrono::steady_clock::now() + kBusyTimeout;
-         reply.rc == EBUSY && reply.text == kAgentBusy && std::chrono::steady_clock::now() < until;
-         reply = guest->wait_result(guest->send("check"), kCheckTimeout)) {
-      std::this_thread::sleep_for(kTick / 5);
-    }
-    if (!reply.rc) {
-      findings.push_back(make_finding(Message::kNoAgent, {partition->name()}));
-    } else if (*reply.rc != 0) {
-      findings.push_back(
-          make_finding(Message::kVeto, {partition->name(), std::to_string(*reply.rc), reply.text}));
-    } else {
-      checked = true;
-    }
+  u32 moves;
+  {
+    const std::lock_guard hold(lock);
+    moves = moves_under_way(partition.get());
   }
+  SourceSide side{system, vios, *partition, *agent(partition), moves};
+  run_checks(source_checks(), kind, side, findings);
+  checked = side.checked;
   return findings;
 }
 
 std::vector<Finding> Mover::Private::check_incoming(const Description& d) {
-  std::vector<Finding> out;
-  const std::string& here = system.identity().name;
-  if (d.stream_version != kStreamVersion) {
-    out.push_back(make_finding(Message::kStreamVersion,
-                               {std::to_string(d.stream_version), here, std::to_string(kStreamVersion)}));
-  }
+  std::vector<Finding> findings;
+  u32 moves;
   {
     const std::lock_guard hold(lock);
-    if (d.active && moves_under_way() >= kActiveLimit) {
-      out.push_back(make_finding(Message::kTooManyMovesThere, {here, std::to_string(kActiveLimit)}));
-    }
+    moves = moves_under_way(nullptr);
   }
-  const i64 apart = (time_of_day_ns() - d.time_of_day_ns) / 1'000'000'000;
-  if (d.active && (apart > kClockTolerance || apart < -kClockTolerance)) {
-    out.push_back(make_finding(Message::kClock, {here, std::to_string(apart < 0 ? -apart : apart)}));
-  }
-  const Profile& p = d.profile;
-  if (system.find(p.name) || p.name == vios.config().name)
-    out.push_back(make_finding(Message::kNameInUse, {here, p.name}));
-  if (d.lmb_bytes != kLmb) {
-    out.push_back(make_finding(Message::kMemoryBlock,
-                               {std::to_string(d.lmb_bytes >> 20), std::to_string(kLmb >> 20), here}));
-  }
-  // A partition's resources are its own from its definition on, as in ManagedSystem::create.
-  if (p.memory > system.free_memory()) {
-    out.push_back(make_finding(Message::kMemory, {std::to_string(p.memory >> 20), here,
-                                                  std::to_string(system.free_memory() >> 20)}));
-  }
-  if (p.processors > system.free_processors()) {
-    out.push_back(make_finding(Message::kProcessors, {std::to_string(p.processors), here,
-                                                      std::to_string(system.free_processors())}));
-  }
-  if (!hypervisor::is_mode_wish(p.proc_compat_mode)) {
-    out.push_back(make_finding(Message::kCompatMode, {here, p.proc_compat_mode}));
-  }
-  for (std::size_t i = 0; i < p.disks.size(); ++i) {
-    const std::string& id = d.disk_ids[i];
-    if (id.empty()) continue;  // The source has said so already.
-    const std::string hdisk = vios.hdisk_by_unique_id(id);
-    if (hdisk.empty()) {
-      out.push_back(
-          make_finding(Message::kNoLun, {std::to_string(p.disks[i].slot), here, id, p.disks[i].backing}));
-      continue;
-    }
-    for (const auto& other : system.partitions()) {
-      for (const auto& disk : other->profile().disks) {
-        if (disk.backing == hdisk) {
-          out.push_back(make_finding(Message::kLunInUse, {id, hdisk, here, std::to_string(other->id())}));
-        }
-      }
-    }
-  }
-  for (const auto& slot : p.ethernet) {
-    std::vector<u16> vlans = slot.vlans;
-    vlans.push_back(slot.pvid);
-    for (const u16 vlan : vlans) {
-      // A VLAN that leads nowhere at the source need not lead anywhere here.
-      const bool used =
-          std::find(d.bridged_vlans.begin(), d.bridged_vlans.end(), vlan) != d.bridged_vlans.end();
-      if (used && !vios.bridges_vlan(vlan)) {
-        out.push_back(make_finding(Message::kVlan, {std::to_string(slot.slot), std::to_string(vlan), here}));
-      }
-    }
-    if (slot.mac != std::array<u8, 6>{} && vios.mac_in_use(slot.mac)) {
-      out.push_back(make_finding(Message::kMac, {mac_text(slot.mac), std::to_string(slot.slot), here}));
-    }
-  }
-  return out;
+  TargetSide side{system, vios, d, moves};
+  run_checks(target_checks(), d.active ? kActive : kInactive, side, findings);
+  return findings;
 }
 
 // -- threads
@@ -446,19 +355,20 @@ std::shared_ptr<GuestAgent> Mover::agent(const std::shared_ptr<Partition>& parti
   return p_->agent(partition);
 }
 
-std::vector<Finding> Mover::validate(Partition& partition, RemoteSystem& remote) {
+std::vector<Finding> Mover::validate(Partition& partition, RemoteSystem& remote, const MoveOptions& options) {
   const std::shared_ptr<Partition> shared = p_->system.find(partition.name());
   if (!shared || p_->source_of(partition.name()))
     return {make_finding(Message::kBeingMoved, {partition.name()})};
   Description description;
   bool checked = false;
-  std::vector<Finding> findings = p_->validate(shared, remote, description, checked);
+  std::vector<Finding> findings = p_->validate(shared, remote, description, options, checked);
   // The guest's applications were told that a move may come; none does.
   if (checked) p_->agent(shared)->send("undocheck");
   return findings;
 }
 
-void Mover::migrate(const std::shared_ptr<Partition>& partition, RemoteSystem& remote) {
+void Mover::migrate(const std::shared_ptr<Partition>& partition, RemoteSystem& remote,
+                    const MoveOptions& options) {
   const bool active = partition->state() != PartitionState::kNotActivated;
   std::string remote_name;
   try {
@@ -480,9 +390,9 @@ void Mover::migrate(const std::shared_ptr<Partition>& partition, RemoteSystem& r
         throw Refused({make_finding(Message::kBeingMoved, {partition->name()})});
       }
     }
-    if (active && p_->moves_under_way() >= kActiveLimit) {
+    if (active && p_->moves_under_way(nullptr) >= kMoveLimit) {
       throw Refused(
-          {make_finding(Message::kTooManyMoves, {p_->system.identity().name, std::to_string(kActiveLimit)})});
+          {make_finding(Message::kTooManyMoves, {p_->system.identity().name, std::to_string(kMoveLimit)})});
     }
     move = std::make_shared<SourceMove>(p_->system, p_->vios, partition, guest, active, remote_name,
                                         [this](Partition& leaving, const std::string& to) {
@@ -507,7 +417,7 @@ void Mover::migrate(const std::shared_ptr<Partition>& partition, RemoteSystem& r
   Description description;
   bool checked = false;
   try {
-    const std::vector<Finding> findings = p_->validate(partition, remote, description, checked);
+    const std::vector<Finding> findings = p_->validate(partition, remote, description, options, checked);
     if (!findings.empty()) throw Refused(findings);
     if (description.active != active) {
       throw Refused({make_finding(Message::kWrongState,
@@ -589,7 +499,10 @@ RemoteSystem::Shell Mover::create_shell(const std::string& bytes, u64 stream_id)
   const std::vector<Finding> findings = p_->check_incoming(description);
   if (!findings.empty()) throw Refused(findings);
   Profile profile = description.profile;
-  if (p_->system.find(std::to_string(profile.id))) profile.id = p_->system.next_free_id();
+  if (description.wanted_id)
+    profile.id = description.wanted_id;
+  else if (p_->system.find(std::to_string(profile.id)))
+    profile.id = p_->system.next_free_id();
   for (std::size_t i = 0; i < profile.disks.size(); ++i) {
     profile.disks[i].backing = p_->vios.hdisk_by_unique_id(description.disk_ids[i]);
     // A name that the administrator gave stays, a chosen one is chosen anew (LPM 1.2, step 3).
@@ -655,6 +568,30 @@ Progress Mover::progress_of(const std::string& partition_name) const {
   return none;
 }
 
-u32 Mover::active_limit() const { return kActiveLimit; }
+std::vector<u32> Mover::hostable_slots(Partition& partition, RemoteSystem& remote) {
+  const Description whole = p_->describe(partition, false, {});
+  const std::string no_lun = make_finding(Message::kNoLun).code;
+  std::vector<u32> out;
+  for (const auto& slot : whole.profile.scsi) {
+    Description one = whole;
+    one.profile.scsi = {slot};
+    one.profile.disks.clear();
+    one.disk_ids.clear();
+    bool identified = true;
+    for (std::size_t i = 0; i < whole.profile.disks.size(); ++i) {
+      if (whole.profile.disks[i].slot != slot.slot) continue;
+      one.profile.disks.push_back(whole.profile.disks[i]);
+      one.disk_ids.push_back(whole.disk_ids[i]);
+      identified &= !whole.disk_ids[i].empty();
+    }
+    const std::vector<Finding> findings = remote.validate(encode(one));
+    const bool hosted = std::ranges::none_of(findings, [&](const Finding& f) { return f.code == no_lun; });
+    if (identified && hosted) out.push_back(slot.slot);
+  }
+  return out;
+}
+
+std::string Mover::address() const { return p_->listener.address(); }
+u32 Mover::active_limit() const { return kMoveLimit; }
 
 }  // namespace baton::migration

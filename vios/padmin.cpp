@@ -277,7 +277,7 @@ int Vios::padmin(const std::string& line, std::string& output) {
           const auto device = devices::open_block_device(disk->uri);
           rows = {{"backing", disk->uri, "Back end on the SAN", "False"},
                   {"queue_depth", "128", "Queue DEPTH", "False"},
-                  {"reserve_policy", "no_reserve", "Reserve Policy", "True"},
+                  {"reserve_policy", disk->reserve_policy, "Reserve Policy", "True"},
                   {"size_in_mb", std::to_string(device->size() >> 20), "Size in Megabytes", "False"},
                   {"unique_id", device->unique_id(), "Unique device identifier", "False"}};
         }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <set>
 #include <stdexcept>
 
 #include "vios/private.h"
@@ -266,6 +267,15 @@ std::vector<Mapping> Vios::mappings() const {
   std::vector<Mapping> all;
   for (auto& [number, rows] : by_number) all.insert(all.end(), rows.begin(), rows.end());
   return all;
+}
+
+const ViosConfig::Disk* Vios::disk(const std::string& hdisk) const { return Private::find(config_, hdisk); }
+
+u32 Vios::free_virtual_slots() const {
+  std::set<std::string> used;
+  for (const Mapping& mapping : mappings()) used.insert(mapping.svsa);
+  const u32 taken = kFirstServerSlot + static_cast<u32>(used.size());
+  return config_.max_virtual_slots > taken ? config_.max_virtual_slots - taken : 0;
 }
 
 std::string Vios::unique_id(const std::string& hdisk) const {

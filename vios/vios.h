@@ -18,11 +18,15 @@ namespace baton::vios {
 struct ViosConfig {
   std::string name = "vios1";
   struct Disk {
-    std::string name;  ///< "hdisk0"
-    std::string uri;   ///< "file:/san/lun0.img"
+    std::string name;                           ///< "hdisk0"
+    std::string uri;                            ///< "file:/san/lun0.img"
+    std::string reserve_policy = "no_reserve";  ///< Or "single_path", which keeps partitions from moving.
+    std::string kind = "lun";                   ///< Or "logical_volume", "optical": neither can move.
   };
   std::vector<Disk> disks;
   std::string uplink;                 ///< libvdeplug locator of the SEA; empty: no SEA.
+  bool msp = true;                    ///< It is a mover service partition: running partitions can move.
+  u32 max_virtual_slots = 1000;       ///< Its server adapters are in lower slots.
   std::vector<u16> bridged_vlans{1};  ///< VLANs that the SEA bridges; the first is the untagged one.
 };
 
@@ -51,6 +55,9 @@ class Vios final : public hypervisor::IoServer {
   std::vector<Mapping> mappings() const;
   /// The hdisk here that is the LUN with this unique id; empty if it is not visible.
   std::string hdisk_by_unique_id(const std::string& unique_id) const;
+  /// How an hdisk is configured; nullptr: there is none of that name.
+  const ViosConfig::Disk* disk(const std::string& hdisk) const;
+  u32 free_virtual_slots() const;
   /// Unique id of an hdisk; throws std::runtime_error when it cannot be opened.
   std::string unique_id(const std::string& hdisk) const;
   /// The hdisk exists and can be opened.

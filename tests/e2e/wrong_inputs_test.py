@@ -106,5 +106,39 @@ class WrongCommands(harness.Site):
         self.assertTrue(self.systems[0].alive())
 
 
+class RefusedMoves(harness.Site):
+    """Validation through the console; the partition is off. Each check has its unit test in tests/migration/validation_test.cpp."""
+
+    def test_all_at_once(self):
+        disk = self.disk()
+        source = self.config("POWER6-A", disk=disk, partition=self.partition(disk=True, ethernet=True))
+        target = self.config("POWER6-B", "10BA70B", partition=self.partition(memory=16384))
+        self.start("POWER6-A", source.replace(disk + '"\n', disk + '"\nkind = "logical_volume"\nreserve_policy = "single_path"\n'))
+        self.start("POWER6-B", target.replace("processors = 8", 'processors = 8\nmemory_block = "64 MB"'))
+        rc, _, errors = self.hmc(f"migrlpar -o v -m POWER6-A -t POWER6-B -p {PARTITION}")
+        self.assertNotEqual(rc, 0)
+        codes = sorted(line.split()[0] for line in errors.splitlines())
+        # Name in use, no memory left, size of the memory block, LUN not visible, reserve policy, logical volume.
+        self.assertEqual(codes, ["BATM009", "BATM010", "BATM011", "BATM024", "BATM025", "HSCLA24E"], errors)
+        self.refused(f"migrlpar -o v -m POWER6-A -t POWER6-B -p {PARTITION} -i colour=red", "colour", "dest_lpar_id")
+
+    def test_wanted_number(self):
+        disk = self.disk()
+        other = self.partition().replace(PARTITION, "other").replace("id = 2", "id = 7")
+        self.start("POWER6-A", self.config("POWER6-A", disk=disk, partition=self.partition(disk=True)))
+        self.start("POWER6-B", self.config("POWER6-B", "10BA70B", disk=disk, partition=other))
+        move = f"migrlpar -o m -m POWER6-A -t POWER6-B -p {PARTITION} -i "
+        self.refused(move + "dest_lpar_id=7", "BATM029", "other")
+        self.refused(move + "dest_msp_name=vios9", "vios9", "vios1")
+        self.assertEqual(self.do("lslparmigr -r msp -m POWER6-A -t POWER6-B -F source_msp_name,source_msp_id,dest_msp_names,"
+                                 "dest_msp_ids").strip(), "vios1,1,vios1,1")
+        self.assertEqual(self.do("lslparmigr -r virtualio -m POWER6-A -t POWER6-B --filter lpar_names=" + PARTITION +
+                                 " -F suggested_virtual_scsi_mappings").strip(), "2/vios1/1")
+        self.assertEqual(self.do("lslparmigr -r procpool -m POWER6-A -t POWER6-B -F shared_proc_pool_names").strip(), "DefaultPool")
+        self.assertEqual(self.do("lslparmigr -r manager").strip(), "remote_lpar_mobility_capable=0")
+        self.do(move + '"dest_lpar_id=9,dest_msp_name=vios1"')
+        self.assertEqual(self.do("lssyscfg -r lpar -m POWER6-B --filter lpar_ids=9 -F name,state").strip(), PARTITION + ",Not Activated")
+
+
 if __name__ == "__main__":
     harness.main()

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the listing commands show: one table of every attribute of every resource.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hmc/control.pb.h"
+#include "hypervisor/system.h"
+#include "migration/migration.h"
+#include "vios/vios.h"
+
+namespace baton::app {
+
+/// Whose attributes are asked for. `partition` is null for the VIOS and for the system itself.
+struct Subject {
+  hypervisor::ManagedSystem& system;
+  vios::Vios& vios;
+  migration::Mover& mover;
+  std::shared_ptr<hypervisor::Partition> partition;
+  u64 code_time = 0;  ///< Of a reference code record.
+  std::string code;
+  migration::Progress move;  ///< Of an lpar: its latest move.
+  /// What `lslparmigr -t` asks about the destination.
+  struct Destination {
+    std::string system, vios, vios_id, mover_host;
+    bool msp = false;
+    std::vector<u32>
+        hostable_slots;  ///< Of the partition's virtual SCSI clients, those whose disks it can host.
+  } destination;
+};
+
+/// Adds the subject's record of a resource ("lpar", "migr-sys"...), every attribute in the table's order.
+void add_record(control::Records& out, std::string_view resource, const Subject& subject);
+/// The names of a resource's attributes; empty: there is no such resource.
+std::vector<std::string_view> attribute_names(std::string_view resource);
+
+}  // namespace baton::app

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every check of a validation is made to fail, alone, and the page for administrators lists them all.
+#include "migration/validation.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <optional>
+#include <set>
+#include <thread>
+
+#include "migration/rmc_agent.h"
+#include "tests/migration/support.h"
+
+namespace baton::migration {
+namespace {
+
+using hypervisor::PartitionState;
+
+/// What a case changes before the systems are made.
+struct Scene {
+  hypervisor::SystemIdentity source{
+      .name = "A", .type_model = "9117-MMA", .serial = "10BA70A", .memory = 1ull << 30, .processors = 4};
+  hypervisor::SystemIdentity target{
+      .name = "B", .type_model = "9117-MMA", .serial = "10BA70B", .memory = 1ull << 30, .processors = 4};
+  vios::ViosConfig source_vios, target_vios;
+  hypervisor::Profile profile = small_profile("hdisk0");
+  u32 source_moves = 0, target_moves = 0;
+  /// What the source tells, after it is made and before it is told.
+  std::function<void(Description&)> describe;
+  /// Another partition of the destination.
+  std::optional<hypervisor::Profile> neighbour;
+  bool running = false;  ///< The partition is on, its operating system runs.
+  std::string hello;     ///< What its agent says of itself; empty: there is none.
+  std::string answer;    ///< To "check".
+};
+
+/// The guest's end of the agent channel: answers each check.
+class Guest {
+ public:
+  Guest(hypervisor::Partition& partition, const std::string& hello, std::string answer)
+      : partition_(partition), answer_(std::move(answer)) {
+    put(hello);
+    thread_ = std::thread([this] { run(); });
+  }
+  ~Guest() {
+    stop_ = true;
+    thread_.join();
+  }
+
+ private:
+  void put(const std::string& line) {
+    const std::string text = line + "\n";
+    for (std::size_t at = 0; at < text.size(); at += 16) {
+      u8 chunk[16] = {};
+      const std::size_t length = std::min<std::size_t>(16, text.size() - at);
+      std::memcpy(chunk, text.data() + at, length);
+      partition_.agent_channel().h_put_term_char(length, load_be<u64>(chunk), load_be<u64>(chunk + 8));
+    }
+  }
+  void run() {
+    std::string line;
+    while (!stop_) {
+      u64 length = 0, high = 0, low = 0;
+      partition_.agent_channel().h_get_term_char(length, high, low);
+      u8 chunk[16];
+      store_be<u64>(chunk, high);
+      store_be<u64>(chunk + 8, low);
+      for (u64 i = 0; i < length; ++i) {
+        if (chunk[i] != '\n') {
+          line += static_cast<char>(chunk[i]);
+          continue;
+        }
+        if (line.starts_with("check ")) put("result " + line.substr(6) + " " + answer_);
+        line.clear();
+      }
+      if (length == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  hypervisor::Partition& partition_;
+  const std::string answer_;
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+class Validation : public testing::Test {
+ protected:
+  Directory directory_;
+
+  Scene scene() {
+    Scene s;
+    s.source_vios.disks = {{.name = "hdisk0", .uri = directory_.disk("lun0")}};
+    s.target_vios.disks = {{.name = "hdisk9", .uri = directory_.disk("lun0")}};
+    s.profile.firmware = firmware();
+    return s;
+  }
+  std::string firmware() {
+    const std::string path = directory_.path() / "firmware";
+    std::ofstream file(path, std::ios::binary);
+    for (int i = 0; i < 0x100; ++i) file.write("\x48\0\0\0", 4);  // b .
+    return path;
+  }
+
+  std::vector<Finding> findings(Scene& s, Kinds kind) {
+    hypervisor::ManagedSystem source(s.source, ""), target(s.target, "");
+    vios::Vios source_vios(source, s.source_vios), target_vios(target, s.target_vios);
+    source.set_io_server(&source_vios);
+    target.set_io_server(&target_vios);
+    const auto partition = source.create(s.profile);
+    if (s.neighbour) target.create(*s.neighbour);
+    GuestAgent agent(partition);
+    if (s.running) {
+      partition->power_on();
+      partition->note_running();
+    }
+    std::optional<Guest> guest;
+    if (!s.hello.empty()) guest.emplace(*partition, s.hello, s.answer);
+
+    std::vector<Finding> out;
+    SourceSide side{source, source_vios, *partition, agent, s.source_moves};
+    run_checks(source_checks(), kind, side, out);
+    Description d;
+    d.stream_version = kStreamVersion;
+    d.active = kind != kInactive;
+    d.time_of_day_ns = time_of_day_ns();
+    d.profile = partition->profile();
+    d.disk_ids = {d.profile.disks.empty() ? "" : source_vios.unique_id("hdisk0")};
+    d.bridged_vlans = {1};
+    for (auto& slot : d.profile.ethernet) slot.pvid = 2;  // Not bridged at the source.
+    if (s.describe) s.describe(d);
+    TargetSide there{target, target_vios, d, s.target_moves};
+    run_checks(target_checks(), kind, there, out);
+    guest.reset();
+    partition->power_off();
+    return out;
+  }
+};
+
+hypervisor::Profile neighbour(const std::string& name) {
+  hypervisor::Profile profile;
+  profile.name = name;
+  profile.id = 7;
+  profile.memory = 64 << 20;
+  return profile;
+}
+
+struct Case {
+  const char* check;  ///< The name of the check that fails.
+  Message message;
+  Kinds kind;
+  const char* about;  ///< Some of what the message names.
+  void (*change)(Scene&);
+};
+
+const Case kCases[] = {
+    {"state of the partition", Message::kWrongState, kInactive, "Starting", [](Scene&) {}},
+    {"concurrent moves, source", Message::kTooManyMoves, kTransparent, "4",
+     [](Scene& s) { s.source_moves = 4; }},
+    {"mover service partition, source", Message::kNoMover, kTransparent, "vios1",
+     [](Scene& s) { s.source_vios.msp = false; }},
+    {"physical adapters", Message::kPhysicalAdapter, kTransparent, "P1-C3",
+     [](Scene& s) { s.profile.io_slots = {"U789D.001.10BA70A-P1-C3"}; }},
+    {"huge pages", Message::kHugePages, kTransparent, "2 huge pages",
+     [](Scene& s) { s.profile.huge_pages = 2; }},
+    {"reserve policy, source", Message::kReservePolicy, kInactive, "single_path",
+     [](Scene& s) { s.source_vios.disks[0].reserve_policy = "single_path"; }},
+    {"whole LUNs, no logical volumes", Message::kLogicalVolume, kInactive, "hdisk0",
+     [](Scene& s) { s.source_vios.disks[0].kind = "logical_volume"; }},
+    {"no optical media", Message::kOptical, kInactive, "hdisk0",
+     [](Scene& s) { s.source_vios.disks[0].kind = "optical"; }},
+    {"virtual SCSI clients can migrate", Message::kClientNotMigratable, kActive, "lpar1",
+     [](Scene& s) {
+       s.running = true;
+       s.hello = "hello baton-agent 1 pmig=yes";
+       s.answer = "0";
+     }},
+    {"management connection", Message::kNoAgent, kActive, "baton-agent",
+     [](Scene& s) {
+       s.running = true;
+       s.profile.scsi.clear();
+       s.profile.disks.clear();
+     }},
+    {"operating system can migrate", Message::kAgentCannot, kActive, "lpar1",
+     [](Scene& s) {
+       s.running = true;
+       s.profile.scsi.clear();
+       s.profile.disks.clear();
+       s.hello = "hello baton-agent 1 pmig=no";
+     }},
+    {"partition is ready, hooks agree", Message::kVeto, kActive, "books are being closed",
+     [](Scene& s) {
+       s.running = true;
+       s.profile.scsi.clear();
+       s.profile.disks.clear();
+       s.hello = "hello baton-agent 1 pmig=yes";
+       s.answer = "1 the%20books%20are%20being%20closed";
+     }},
+    {"version of the stream", Message::kStreamVersion, kInactive, "version 77",
+     [](Scene& s) { s.describe = [](Description& d) { d.stream_version = 77; }; }},
+    {"concurrent moves, destination", Message::kTooManyMovesThere, kTransparent, "4",
+     [](Scene& s) { s.target_moves = 4; }},
+    {"mover service partition, destination", Message::kNoMover, kTransparent, "system B",
+     [](Scene& s) { s.target_vios.msp = false; }},
+    {"clocks", Message::kClock, kTransparent, "60 seconds",
+     [](Scene& s) { s.describe = [](Description& d) { d.time_of_day_ns -= 60'500'000'000; }; }},
+    {"name of the partition is free", Message::kNameInUse, kInactive, "lpar1",
+     [](Scene& s) { s.neighbour = neighbour("lpar1"); }},
+    {"wanted number is free", Message::kIdInUse, kInactive, "other",
+     [](Scene& s) {
+       s.neighbour = neighbour("other");
+       s.describe = [](Description& d) { d.wanted_id = 7; };
+     }},
+    {"size of the logical memory block", Message::kMemoryBlock, kInactive, "64 MB",
+     [](Scene& s) { s.target.memory_block = 64 << 20; }},
+    {"memory", Message::kMemory, kInactive, "32 MB free", [](Scene& s) { s.target.memory = 32 << 20; }},
+    {"processors", Message::kProcessors, kInactive, "2 processors",
+     [](Scene& s) { s.target.processors = 1; }},
+    {"processor compatibility mode", Message::kCompatMode, kTransparent, "POWER7",
+     [](Scene& s) { s.describe = [](Description& d) { d.current_mode = "POWER7"; }; }},
+    {"virtual slots of the Virtual I/O Server", Message::kVirtualSlots, kInactive, "max_virtual_slots",
+     [](Scene& s) { s.target_vios.max_virtual_slots = 11; }},
+    {"LUNs are visible", Message::kNoLun, kInactive, "hdisk0", [](Scene& s) { s.target_vios.disks.clear(); }},
+    {"LUNs are not mapped already", Message::kLunInUse, kInactive, "partition number 7",
+     [](Scene& s) {
+       s.neighbour = neighbour("other");
+       s.neighbour->scsi = {{.slot = 2, .server_slot = 0}};
+       s.neighbour->disks = {{.slot = 2, .vtd = "", .backing = "hdisk9", .target = 0}};
+     }},
+    {"reserve policy, destination", Message::kReservePolicy, kInactive, "hdisk9",
+     [](Scene& s) { s.target_vios.disks[0].reserve_policy = "single_path"; }},
+    {"VLANs are bridged", Message::kVlan, kInactive, "VLAN 1",
+     [](Scene& s) { s.describe = [](Description& d) { d.profile.ethernet[0].pvid = 1; }; }},
+    {"MAC addresses are free", Message::kMac, kInactive, "c2:00:00:00:00:01",
+     [](Scene& s) {
+       const std::array<u8, 6> mac{0xC2, 0, 0, 0, 0, 1};
+       s.profile.ethernet[0].mac = mac;
+       s.neighbour = neighbour("other");
+       s.neighbour->ethernet.emplace_back().mac = mac;
+     }},
+};
+
+TEST_F(Validation, NothingStandsInTheWay) {
+  Scene s = scene();
+  EXPECT_TRUE(findings(s, kInactive).empty());
+  EXPECT_TRUE(findings(s, kTransparent).empty());
+  s.running = true;
+  s.hello = "hello baton-agent 1 pmig=yes";
+  s.answer = "0";
+  s.profile.scsi.clear();
+  s.profile.disks.clear();
+  EXPECT_TRUE(findings(s, kActive).empty());
+}
+
+TEST_F(Validation, EveryCheckFailsAlone) {
+  std::set<std::string_view> failed;
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.check);
+    Scene s = scene();
+    c.change(s);
+    if (c.message == Message::kWrongState) {
+      // It would run if it was asked again after note_running().
+      hypervisor::ManagedSystem source(s.source, "");
+      vios::Vios server(source, s.source_vios);
+      const auto partition = source.create(s.profile);
+      GuestAgent agent(partition);
+      partition->power_on();
+      SourceSide side{source, server, *partition, agent, 0};
+      std::vector<Finding> out;
+      run_checks(source_checks(), kInactive, side, out);
+      ASSERT_EQ(out.size(), 1u);
+      EXPECT_NE(out[0].text.find(c.about), std::string::npos) << out[0].text;
+      partition->power_off();
+    } else {
+      const std::vector<Finding> out = findings(s, c.kind);
+      ASSERT_EQ(out.size(), 1u);
+      EXPECT_EQ(out[0].code, make_finding(c.message).code);
+      EXPECT_NE(out[0].text.find(c.about), std::string::npos) << out[0].text;
+    }
+    failed.insert(c.check);
+  }
+  // A disk that is not there cannot be described either, so that it has a test of its own.
+  Scene s = scene();
+  s.source_vios.disks.clear();
+  s.describe = [](Description& d) { d.disk_ids = {""}; };
+  hypervisor::ManagedSystem source(s.source, "");
+  vios::Vios server(source, s.source_vios);
+  const auto partition = source.create(s.profile);
+  GuestAgent agent(partition);
+  SourceSide side{source, server, *partition, agent, 0};
+  std::vector<Finding> out;
+  run_checks(source_checks(), kInactive, side, out);
+  ASSERT_EQ(out.size(), 1u);
+  EXPECT_EQ(out[0].code, make_finding(Message::kDiskUnreadable).code);
+  failed.insert("disks can be identified");
+
+  for (const auto& check : source_checks()) EXPECT_TRUE(failed.contains(check.name)) << check.name;
+  for (const auto& check : target_checks()) EXPECT_TRUE(failed.contains(check.name)) << check.name;
+}
+
+TEST_F(Validation, AllFailuresAreReportedAtOnce) {
+  Scene s = scene();
+  s.source_vios.msp = false;
+  s.source_vios.disks[0].kind = "logical_volume";
+  s.target_vios.disks.clear();
+  s.target.memory = 32 << 20;
+  s.target.processors = 1;
+  s.running = true;
+  s.hello = "hello baton-agent 1 pmig=yes";
+  s.answer = "1 no";
+  std::multiset<std::string> codes;
+  for (const Finding& finding : findings(s, kActive)) codes.insert(finding.code);
+  std::multiset<std::string> expected;
+  for (const Message message : {Message::kNoMover, Message::kLogicalVolume, Message::kClientNotMigratable,
+                                Message::kVeto, Message::kNoLun, Message::kMemory, Message::kProcessors})
+    expected.insert(make_finding(message).code);
+  EXPECT_EQ(codes, expected);
+}
+
+TEST_F(Validation, AnInactiveMoveNeedsLess) {
+  Scene s = scene();
+  s.source_vios.msp = s.target_vios.msp = false;
+  s.source_moves = s.target_moves = 4;
+  s.profile.io_slots = {"U789D.001.10BA70A-P1-C3"};
+  s.profile.huge_pages = 1;
+  s.describe = [](Description& d) { d.time_of_day_ns = 0; };
+  EXPECT_TRUE(findings(s, kInactive).empty());
+}
+
+TEST_F(Validation, VlansMayBeGivenUp) {
+  Scene s = scene();
+  s.describe = [](Description& d) {
+    d.profile.ethernet[0].pvid = 1;
+    d.ignore_vlans = true;
+  };
+  EXPECT_TRUE(findings(s, kInactive).empty());
+}
+
+/// docs/migration.md has each check with its code, and each code with what it means.
+TEST(Documentation, ListsEveryCheckAndEveryCode) {
+  std::ifstream file(BATON_SOURCE_DIR "/docs/migration.md");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  ASSERT_FALSE(text.empty());
+  const auto listed = [&](std::string_view name, Message message) {
+    const std::string row = "| " + std::string(name) + " | " + make_finding(message).code + " |";
+    EXPECT_NE(text.find(row), std::string::npos) << "missing: " << row;
+  };
+  for (const auto& check : source_checks()) listed(check.name, check.message);
+  for (const auto& check : target_checks()) listed(check.name, check.message);
+  for (const MessageRow& row : message_table())
+    EXPECT_NE(text.find("| " + std::string(row.code) + " |"), std::string::npos) << row.code;
+}
+
+}  // namespace
+}  // namespace baton::migration
