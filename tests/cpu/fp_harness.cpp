@@ -6,55 +6,29 @@
 #include <memory>
 
 #include "cpu/isa/isa.h"
-#include "cpu/semantics/floating_point.h"
+#include "tests/cpu/differential/native.h"
+#include "tests/cpu/differential/peer.h"
 
 namespace baton::test {
 namespace {
 
 using cpu::Flow;
 using cpu::State;
+using cpu::test::Machine;
 namespace isa = cpu::isa;
 namespace sem = cpu::sem;
 
-struct O {
-  isa::Operands fields;
-  u32 a() const { return fields.a; }
-  u32 b() const { return fields.b; }
-  u32 c() const { return fields.c; }
-  u32 d() const { return fields.d; }
-  i64 imm() const { return fields.imm; }
-};
-
-// clang-format off
-#define WITH_RC(X) \
-  X(fadd) X(fadds) X(fsub) X(fsubs) X(fmul) X(fmuls) X(fdiv) X(fdivs) X(fsqrt) X(fsqrts) X(fmadd) \
-  X(fmadds) X(fmsub) X(fmsubs) X(fnmadd) X(fnmadds) X(fnmsub) X(fnmsubs) X(fre) X(fres) X(frsqrte) \
-  X(frsqrtes) X(fsel) X(frsp) X(fctiw) X(fctiwz) X(fctid) X(fctidz) X(fcfid) X(frin) X(friz) X(frip) \
-  X(frim) X(fneg) X(fmr) X(fnabs) X(fabs) X(fcpsgn) X(mffs) X(mtfsf) X(mtfsfi) X(mtfsb0) X(mtfsb1)
-#define WITHOUT_RC(X) \
-  X(mffgpr) X(mftgpr) X(fcmpu) X(fcmpo) X(mcrfs) X(lfs) X(lfsu) X(lfsx) X(lfsux) X(lfd) X(lfdu) X(lfdx) \
-  X(lfdux) X(stfs) X(stfsu) X(stfsx) X(stfsux) X(stfd) X(stfdu) X(stfdx) X(stfdux) X(lfiwax) X(stfiwx) \
-  X(lfdp) X(stfdp) X(lfdpx) X(stfdpx)
-// clang-format on
-
-Flow dispatch(isa::Id id, State& s, O o) {
-  switch (id) {
-#define X(name)                       \
-  case isa::Id::name:                 \
-    return sem::name<O, false>(s, o); \
-  case isa::Id::name##_rc:            \
-    return sem::name<O, true>(s, o);
-    WITH_RC(X)
-#undef X
-#define X(name)       \
-  case isa::Id::name: \
-    return sem::name<O>(s, o);
-    WITHOUT_RC(X)
-#undef X
-    default:
-      break;
-  }
-  std::abort();
+/// With MSR[FP], and FE0 and FE1 on.
+Machine& machine(bool little_endian) {
+  static const auto made = [] {
+    std::array<std::unique_ptr<Machine>, 2> machines;
+    for (bool le : {false, true}) {
+      machines[le] = std::make_unique<Machine>(true, le);
+      machines[le]->s.msr |= cpu::msr::FE0 | cpu::msr::FE1;
+    }
+    return machines;
+  }();
+  return *made[little_endian];
 }
 
 u64 real_bits(double value) { return std::bit_cast<u64>(value); }
@@ -75,24 +49,17 @@ std::ostream& operator<<(std::ostream& out, const FpState& s) {
 Flow execute_fp(State& s, u32 word) {
   const isa::Row* row = isa::decode(word);
   if (!row) std::abort();
-  return dispatch(row->id, s, O{isa::operands(*row, word)});
+  return cpu::test::native(row->id)(s, {isa::operands(*row, word), 0});
 }
 
-FpState run_semantics(u32 word, FpState in) {
-  static const auto state = std::make_unique<State>();
-  static const auto tlb = std::make_unique<cpu::TlbEntry[]>(cpu::kTlbEntries);
-  alignas(4096) static u8 page[4096];
-  State& s = *state;
-  s.dtlb = tlb.get();
-  cpu::TlbEntry& entry = tlb[kMemoryEa >> 12 & (cpu::kTlbEntries - 1)];
-  entry.read_tag = entry.write_tag = kMemoryEa >> 12;
-  entry.addend = reinterpret_cast<u64>(page) - kMemoryEa;
-  s.msr = cpu::msr::SF | cpu::msr::FP | cpu::msr::FE0 | cpu::msr::FE1;
-  s.stop = cpu::Stop::kNone;
+FpState run_semantics(u32 word, const FpState& in, bool little_endian) {
+  Machine& m = machine(little_endian);
+  State& s = m.s;
   s.fault = {};
   s.gpr[4] = kMemoryEa;
-  store_be(page, in.memory[0]);
-  store_be(page + 8, in.memory[1]);
+  std::array<u8, 16> bytes;
+  for (int i = 0; i < 2; i++) store(&bytes[8 * i], in.memory[i], little_endian);
+  m.memory().write(kMemoryEa, bytes);
   for (int i = 0; i < 4; i++) s.fpr[i + 1] = in.fpr[i];
   s.fpscr = in.fpscr;
   sem::set_cr(s, in.cr);
@@ -101,7 +68,8 @@ FpState run_semantics(u32 word, FpState in) {
   for (int i = 0; i < 4; i++) out.fpr[i] = s.fpr[i + 1];
   out.fpscr = s.fpscr;
   out.cr = sem::get_cr(s);
-  out.memory = {load_be<u64>(page), load_be<u64>(page + 8)};
+  m.memory().read(kMemoryEa, bytes);
+  for (int i = 0; i < 2; i++) out.memory[i] = load<u64>(&bytes[8 * i], little_endian);
   out.interrupt = flow == Flow::kStop;
   if (out.interrupt && (s.fault.vector != cpu::Vector::kProgram || s.fault.srr1 != cpu::program::kFloat))
     std::abort();

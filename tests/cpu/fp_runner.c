@@ -1,20 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Executes single floating-point instructions on a 64-bit big-endian PowerPC and reports what they did. Runs
-// under qemu-ppc64, or on a real machine. Built at test time; talks big-endian binary through stdin and
+// Executes single floating-point instructions on a 64-bit PowerPC and reports what they did. Runs under
+// qemu-ppc64 and qemu-ppc64le. Built at test time; talks binary in its own byte order through stdin and
 // stdout.
 //
 // In:  struct request, then `count` struct state: the instruction is executed once with each. It may use
-// f1..f4,
-//      the CR, FPSCR, and r4, which holds the address of the two doublewords of `memory`; r5 is 0.
+// f1..f4, the CR,
+//      FPSCR, and r4, which holds the address of the two doublewords of `memory`; r5 is 0.
 // Out: for each the struct state after it.
-#define _GNU_SOURCE
-#include <signal.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <ucontext.h>
-#include <unistd.h>
+#include "differential/freestanding.h"
 
 struct request {
   uint32_t instruction, count;
@@ -25,21 +18,27 @@ struct state {
   uint64_t trapped;  // out: the instruction took a floating-point exception
 };
 
+// The kernel's ucontext.
+struct context {
+  uint64_t before[29];
+  uint64_t gpr[48];  // 32: address of the instruction, 38: CR
+  uint64_t fpr[32], fpscr;
+};
+
 static uint32_t* code;
 static struct state current;
 static volatile int trapped;
 
 // The instruction trapped: fetch what it left, and go on behind it.
-static void on_signal(int number, siginfo_t* info, void* context) {
-  ucontext_t* uc = context;
+static void on_signal(int number, void* info, struct context* context) {
   (void)number;
   (void)info;
-  memcpy(current.fpr, &uc->uc_mcontext.fp_regs[1], sizeof current.fpr);
-  memcpy(&current.fpscr, &uc->uc_mcontext.fp_regs[32], sizeof current.fpscr);
-  current.cr = uc->uc_mcontext.gp_regs[38];
+  for (int i = 0; i < 4; i++) current.fpr[i] = context->fpr[1 + i];
+  current.fpscr = context->fpscr;
+  current.cr = context->gpr[38];
   trapped = 1;
-  uc->uc_mcontext.gp_regs[32] += 4;
-  memset(&uc->uc_mcontext.fp_regs[32], 0, sizeof current.fpscr);
+  context->gpr[32] += 4;
+  context->fpscr = 0;
 }
 
 static void execute(void) {
@@ -66,40 +65,25 @@ static void execute(void) {
         "cr3", "cr4", "cr5", "cr6", "cr7", "memory");
 }
 
-static int transfer(int out, void* data, size_t size) {
-  char* at = data;
-  while (size) {
-    ssize_t n = out ? write(1, at, size) : read(0, at, size);
-    if (n <= 0) return 0;
-    at += n;
-    size -= n;
-  }
-  return 1;
-}
-
-int main(void) {
-  struct sigaction action = {0};
-  action.sa_sigaction = on_signal;
-  action.sa_flags = SA_SIGINFO | SA_NODEFER;
-  sigaction(SIGFPE, &action, NULL);
-  code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (code == MAP_FAILED) return 1;
+static int run(void) {
+  on_signal_do(8 /* SIGFPE */, on_signal, 4 /* SIGINFO */);
+  code = map(0, 4096);
   struct request request;
-  while (transfer(0, &request, sizeof request)) {
-    code[0] = request.instruction;
-    code[1] = 0x7DE00026;  // mfcr r15
-    code[2] = 0x4E800020;  // blr
-    asm volatile("dcbst 0,%0\n sync\n icbi 0,%0\n sync\n isync" ::"r"(code) : "memory");
-    struct state* states = malloc(request.count * sizeof *states);
-    if (!states || !transfer(0, states, request.count * sizeof *states)) return 1;
+  while (read_all(&request, sizeof request)) {
+    put_code(code, request.instruction);
+    put_code(code + 1, 0x7DE00026);  // mfcr r15
+    put_code(code + 2, 0x4E800020);  // blr
+    const unsigned long size = request.count * sizeof(struct state);
+    struct state* states = map(0, size);
+    if (!read_all(states, size)) return 1;
     for (uint32_t i = 0; i < request.count; i++) {
       current = states[i];
       execute();
       current.trapped = trapped;
       states[i] = current;
     }
-    if (!transfer(1, states, request.count * sizeof *states)) return 1;
-    free(states);
+    write_all(states, size);
+    unmap(states, size);
   }
   return 0;
 }

@@ -12,18 +12,17 @@ add_executable(cpu_fp_tests fp_harness.cpp fp_mpfr_test.cpp fp_oracle.cpp fp_sem
 target_link_libraries(cpu_fp_tests PRIVATE baton_cpu baton_coverage GTest::gtest_main ${MPFR_LIBRARY} ${GMPXX_LIBRARY}
   ${GMP_LIBRARY})
 
-find_program(POWERPC64_CC powerpc64-linux-gnu-gcc)
 find_program(QEMU_PPC64 qemu-ppc64)
-if(POWERPC64_CC AND QEMU_PPC64)
+find_program(QEMU_PPC64LE qemu-ppc64le)
+if(POWERPC64_GCC AND QEMU_PPC64 AND QEMU_PPC64LE)
   set(runner ${CMAKE_CURRENT_BINARY_DIR}/fp_runner)
-  add_custom_command(OUTPUT ${runner}
-    COMMAND ${POWERPC64_CC} -std=gnu11 -O2 -Wall -Wextra -static -mcpu=power6
-      ${CMAKE_CURRENT_SOURCE_DIR}/fp_runner.c -o ${runner}
-    DEPENDS fp_runner.c COMMENT "Building the PowerPC floating-point runner")
+  powerpc_runner(${runner} fp_runner.c 64 -mcpu=power6)
+  powerpc_runner(${runner}_le fp_runner.c 64le -mcpu=power6)
   target_sources(cpu_fp_tests PRIVATE fp_qemu_test.cpp)
-  add_custom_target(cpu_fp_runner DEPENDS ${runner})
+  add_custom_target(cpu_fp_runner DEPENDS ${runner} ${runner}_le)
   add_dependencies(cpu_fp_tests cpu_fp_runner)
-  target_compile_definitions(cpu_fp_tests PRIVATE BATON_FP_RUNNER="${runner}" BATON_QEMU_PPC64="${QEMU_PPC64}")
+  target_compile_definitions(cpu_fp_tests PRIVATE BATON_FP_RUNNER="${runner}" BATON_FP_RUNNER_LE="${runner}_le"
+    BATON_QEMU_PPC64="${QEMU_PPC64}" BATON_QEMU_PPC64LE="${QEMU_PPC64LE}")
 else()
   message(STATUS "No PowerPC compiler or qemu-ppc64: floating point is not compared with QEMU")
 endif()

@@ -17,13 +17,16 @@ using cpu::test::Machine;
 
 namespace {
 
-Machine& machine() {
+Machine& machine(bool little_endian) {
   static const auto made = [] {
-    auto m = std::make_unique<Machine>();
-    m->s.msr |= cpu::msr::VEC;
-    return m;
+    std::array<std::unique_ptr<Machine>, 2> machines;
+    for (bool le : {false, true}) {
+      machines[le] = std::make_unique<Machine>(true, le);
+      machines[le]->s.msr |= cpu::msr::VEC;
+    }
+    return machines;
   }();
-  return *made;
+  return *made[little_endian];
 }
 
 void load_state(Machine& m, const VmxState& in) {
@@ -79,16 +82,16 @@ Quad floats(float a, float b, float c, float d) {
   return words(std::bit_cast<u32>(a), std::bit_cast<u32>(b), std::bit_cast<u32>(c), std::bit_cast<u32>(d));
 }
 
-VmxState run_semantics(u32 word, const VmxState& in) {
-  Machine& m = machine();
+VmxState run_semantics(u32 word, const VmxState& in, bool little_endian) {
+  Machine& m = machine(little_endian);
   load_state(m, in);
   if (m.execute(word).flow != cpu::Flow::kNext) std::abort();
   return save_state(m, in);
 }
 
-VmxState run_interpreter(u32 word, const VmxState& in) {
+VmxState run_interpreter(u32 word, const VmxState& in, bool little_endian) {
   constexpr u64 kCode = 0x4000;
-  Machine& m = machine();
+  Machine& m = machine(little_endian);
   load_state(m, in);
   if (m.interpret(kCode, std::span(&word, 1)) != kCode + 4) std::abort();
   return save_state(m, in);

@@ -59,8 +59,8 @@ Quad every(T value) {
 
 /// Executes an instruction word with the semantics under test, or in the interpreter. It must not be
 /// interrupted.
-VmxState run_semantics(u32 word, const VmxState& in);
-VmxState run_interpreter(u32 word, const VmxState& in);
+VmxState run_semantics(u32 word, const VmxState& in, bool little_endian = false);
+VmxState run_interpreter(u32 word, const VmxState& in, bool little_endian = false);
 
 /// The VMX rows of the table.
 std::vector<const cpu::isa::Row*> vmx_rows();

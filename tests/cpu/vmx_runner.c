@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Executes single VMX instructions on a 64-bit big-endian PowerPC and reports what they did. Runs under
-// qemu-ppc64, or on a real machine. Built at test time; talks big-endian binary through stdin and stdout.
+// Executes single VMX instructions on a 64-bit PowerPC and reports what they did. Runs under qemu-ppc64 and
+// qemu-ppc64le. Built at test time; talks binary in its own byte order through stdin and stdout.
 //
 // In:  struct request, then `count` struct state: the instruction is executed once with each. It may use the
-// eight
-//      vector registers below, VSCR, the CR, r4 and r5.
+// eight vector
+//      registers below, VSCR, the CR, r4 and r5.
 // Out: for each the struct state after it.
-#include <stdint.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
+#include "differential/freestanding.h"
 
 struct request {
   uint32_t instruction, count;
 };
 struct state {
-  uint8_t vr[8][16];  // v0, v1, v2, v3, v15, v16, v30, v31
+  uint8_t vr[8][16];  // v0, v1, v2, v3, v15, v16, v30, v31: lvx of these
   uint8_t vscr[16];   // as mfvscr leaves it
   uint64_t delta;     // in: r4 is the address of `memory` and this
   uint64_t index;     // in: r5
@@ -39,40 +36,29 @@ static void execute(void) {
                    STORE) "mfvscr 0\n" STORE(0, 128) "std 15,160(14)\n"
                : "+r"(r4), "+r"(r5)
                : "r"(state), "r"(code)
-               : "r0", "r15", "r16", "v0", "v1", "v2", "v3", "v15", "v16", "v30", "v31", "lr", "ctr", "cr0",
-                 "cr1", "cr2", "cr3", "cr4", "cr5", "cr6", "cr7", "memory");
+               : "r0", "r15", "r16", "lr", "ctr", "cr0", "cr1", "cr2", "cr3", "cr4", "cr5", "cr6", "cr7",
+                 "memory");
 }
 
-static int transfer(int out, void* data, size_t size) {
-  char* at = data;
-  while (size) {
-    ssize_t n = out ? write(1, at, size) : read(0, at, size);
-    if (n <= 0) return 0;
-    at += n;
-    size -= n;
-  }
-  return 1;
-}
+_Static_assert(__builtin_offsetof(struct state, cr) == 160, "as the code above has it");
 
-int main(void) {
-  _Static_assert(__builtin_offsetof(struct state, cr) == 160, "as the code above has it");
-  code = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (code == MAP_FAILED) return 1;
+static int run(void) {
+  code = map(0, 4096);
   struct request request;
-  while (transfer(0, &request, sizeof request)) {
-    code[0] = request.instruction;
-    code[1] = 0x7DE00026;  // mfcr r15
-    code[2] = 0x4E800020;  // blr
-    asm volatile("dcbst 0,%0\n sync\n icbi 0,%0\n sync\n isync" ::"r"(code) : "memory");
-    struct state* states = aligned_alloc(64, request.count * sizeof *states);
-    if (!states || !transfer(0, states, request.count * sizeof *states)) return 1;
+  while (read_all(&request, sizeof request)) {
+    put_code(code, request.instruction);
+    put_code(code + 1, 0x7DE00026);  // mfcr r15
+    put_code(code + 2, 0x4E800020);  // blr
+    const unsigned long size = request.count * sizeof(struct state);
+    struct state* states = map(0, size);
+    if (!read_all(states, size)) return 1;
     for (uint32_t i = 0; i < request.count; i++) {
       current = states[i];
       execute();
       states[i] = current;
     }
-    if (!transfer(1, states, request.count * sizeof *states)) return 1;
-    free(states);
+    write_all(states, size);
+    unmap(states, size);
   }
   return 0;
 }

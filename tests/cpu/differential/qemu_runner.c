@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs instruction words on given registers under qemu-user and reports what they did (see protocol.h).
- * Without a C library; 64-bit in both byte orders, and 32-bit to see how a processor in 32-bit mode counts
- * carries. Everything that the trampoline needs lies below 0x8000, so that it can save and load all 32
- * registers without a base register. */
+ * 64-bit in both byte orders, and 32-bit to see how a processor in 32-bit mode counts carries. Everything
+ * that the trampoline needs lies below 0x8000, so that it can save and load all 32 registers without a base
+ * register. */
+#include "freestanding.h"
 #include "protocol.h"
 
 #ifdef __powerpc64__
 #define LOAD "ld"
 #define STORE "std"
 #define WIDTH 8
-typedef uint64_t Word;
 #else
 #define LOAD "lwz"
 #define STORE "stw"
 #define WIDTH 4
-typedef uint32_t Word;
 #endif
 
 /* kContext, in registers of our own width. */
@@ -26,42 +25,6 @@ struct Context {
   Word own[40]; /* 40: the runner's registers, LR and CR */
 };
 #define CONTEXT ((volatile struct Context*)kContext)
-
-static Word call(Word number, Word a, Word b, Word c, Word d, Word e, Word f) {
-  register Word r0 __asm__("r0") = number;
-  register Word r3 __asm__("r3") = a;
-  register Word r4 __asm__("r4") = b;
-  register Word r5 __asm__("r5") = c;
-  register Word r6 __asm__("r6") = d;
-  register Word r7 __asm__("r7") = e;
-  register Word r8 __asm__("r8") = f;
-  __asm__ volatile("sc"
-                   : "+r"(r0), "+r"(r3), "+r"(r4), "+r"(r5), "+r"(r6), "+r"(r7), "+r"(r8)
-                   :
-                   : "memory", "cr0", "ctr", "r9", "r10", "r11", "r12");
-  return r3;
-}
-enum { kRead = 3, kWrite = 4, kExit = 1, kMmap = 90, kSigaction = 173, kSigaltstack = 185 };
-
-static int read_all(void* to, unsigned long size) {
-  char* at = to;
-  while (size != 0) {
-    const long n = (long)call(kRead, 0, (Word)(unsigned long)at, size, 0, 0, 0);
-    if (n <= 0) return 0;
-    at += n;
-    size -= n;
-  }
-  return 1;
-}
-static void write_all(const void* from, unsigned long size) {
-  const char* at = from;
-  while (size != 0) {
-    const long n = (long)call(kWrite, 1, (Word)(unsigned long)at, size, 0, 0, 0);
-    if (n <= 0) call(kExit, 2, 0, 0, 0, 0, 0);
-    at += n;
-    size -= n;
-  }
-}
 
 /* Indices of struct Context as displacements from 0. */
 #define STRING2(x) #x
@@ -105,14 +68,6 @@ static uint32_t branch_to(const char* target) {
 }
 enum { kTrapWord = 0x7FE00008 };
 
-static void sync_code(uint32_t at) {
-  __asm__ volatile("dcbst 0,%0\n sync\n icbi 0,%0\n sync\n isync" : : "r"((Word)at) : "memory");
-}
-static void put_code(uint32_t at, uint32_t word) {
-  *(volatile uint32_t*)(unsigned long)at = word;
-  sync_code(at);
-}
-
 static void on_signal(int signal) {
   CONTEXT->outcome = signal == 5 ? kSigtrap : signal == 4 ? kSigill : kOtherSignal;
   __asm__ volatile("b restore");
@@ -127,14 +82,8 @@ static void catch_signals(void) {
     Word size;
   } stack = {signal_stack, 0, sizeof signal_stack};
   call(kSigaltstack, (Word)(unsigned long)&stack, 0, 0, 0, 0, 0);
-  struct {
-    void (*handler)(int);
-    Word flags;
-    void* restorer;
-    uint64_t mask;
-  } action = {on_signal, 0x08000000 /* ONSTACK */ | 0x40000000 /* NODEFER */, 0, 0};
   static const int signals[] = {4, 5, 7, 11};
-  for (unsigned i = 0; i < 4; i++) call(kSigaction, signals[i], (Word)(unsigned long)&action, 0, 8, 0, 0);
+  for (unsigned i = 0; i < 4; i++) on_signal_do(signals[i], on_signal, 0x08000000 /* ONSTACK */);
 }
 
 static void run_once(void) {
@@ -146,14 +95,16 @@ static void run_once(void) {
 }
 
 static int run(void) {
-  call(kMmap, kLowPage, kLowEnd - kLowPage, 7, 0x32 /* PRIVATE, FIXED, ANONYMOUS */, (Word)-1, 0);
+  map(kLowPage, kLowEnd - kLowPage);
   for (uint32_t at = kPads; at < kPadsEnd; at += 4) *(volatile uint32_t*)(unsigned long)at = kTrapWord;
-  put_code(kCode + 4 * kSlots, branch_to(fell));
+  uint32_t* const code = (uint32_t*)kCode;
+  put_code(code + kSlots, branch_to(fell));
   catch_signals();
   struct Group group;
   while (read_all(&group, sizeof group)) {
-    for (unsigned i = 0; i < kSlots; i++) put_code(kCode + 4 * i, group.words[i]);
-    if (group.target != 0) put_code(group.target, branch_to(taken));
+    uint32_t* const pad = (uint32_t*)(unsigned long)group.target;
+    for (unsigned i = 0; i < kSlots; i++) put_code(code + i, group.words[i]);
+    if (group.target != 0) put_code(pad, branch_to(taken));
     for (uint32_t n = 0; n < group.sets; n++) {
       struct Set set;
       if (!read_all(&set, sizeof set)) return 1;
@@ -173,21 +124,7 @@ static int run(void) {
       write_all(&set, sizeof set);
       if (group.with_memory) write_all((void*)kMemory, kMemoryBytes);
     }
-    if (group.target != 0) put_code(group.target, kTrapWord);
+    if (group.target != 0) put_code(pad, kTrapWord);
   }
   return 0;
 }
-
-void run_and_exit(void) { call(kExit, run(), 0, 0, 0, 0, 0); }
-
-#if _CALL_ELF == 2
-__asm__(
-    ".text\n.globl _start\n_start:\n  lis 2,.TOC.@ha\n  addi 2,2,.TOC.@l\n"
-    "  li 0,0\n  stdu 0,-128(1)\n  bl run_and_exit\n  nop\n");
-#elif defined(__powerpc64__)
-__asm__(
-    ".section \".opd\",\"aw\"\n.align 3\n.globl _start\n_start: .quad .baton_start, .TOC.@tocbase, 0\n"
-    ".text\n.baton_start:\n  li 0,0\n  stdu 0,-128(1)\n  bl run_and_exit\n  nop\n");
-#else
-__asm__(".text\n.globl _start\n_start:\n  li 0,0\n  stwu 0,-64(1)\n  bl run_and_exit\n");
-#endif
