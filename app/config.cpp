@@ -341,6 +341,9 @@ Config config_of(const toml::table& file, const std::string& path) {
         return named.has_value();
       },
       "must be \"interpreter\" or \"stencil\".");
+  hypervisor::Determinism& determinism = config.identity.determinism;
+  system.flag("deterministic", determinism.on);
+  system.number("seed", determinism.seed, 0, 0xFFFFFFFF);
   u64 code_cache = engine.code_cache_bytes / kMegabyte;
   system.number("code_cache", code_cache, 4, 1024);
   engine.code_cache_bytes = code_cache * kMegabyte;

@@ -23,11 +23,34 @@ int main(int argc, char** argv) try {
   CLI::App* system = app.add_subcommand("system", "Runs a managed system");
   system->add_option("config", config, "Configuration (TOML; see app/example.toml)")->required();
   std::string engine;
-  system
-      ->add_option(
-          "--engine", engine,
-          "What executes partitions' code: interpreter or stencil (also engine in the configuration)")
-      ->check(CLI::IsMember({"interpreter", "stencil"}));
+  baton::app::TraceOptions trace_options;
+  baton::app::SystemOptions options;
+  const auto system_options = [&engine](CLI::App& verb, baton::app::SystemOptions& to) {
+    verb.add_option(
+            "--engine", engine,
+            "What executes partitions' code: interpreter or stencil (also engine in the configuration)")
+        ->check(CLI::IsMember({"interpreter", "stencil"}));
+    verb.add_option("--replay", to.replay, "Takes what came from outside from this log of --record");
+  };
+  system_options(*system, options);
+  system->add_flag("--deterministic", options.deterministic,
+                   "Time is the number of instructions; partitions must have one processor");
+  system->add_option("--record", options.record,
+                     "Deterministic, and logs in this file what comes from outside");
+  system->add_option(
+      "--stop-at", options.stop_at,
+      "Deterministic; ends when each partition has executed so many instructions, and prints a digest "
+      "of its state");
+  system->add_option("--digest-every", options.digest_every,
+                     "Deterministic; prints a digest each time that so many instructions are executed");
+
+  CLI::App* trace = app.add_subcommand("trace", "Runs a system and prints the instructions of its partition");
+  trace->add_option("config", config, "Configuration with one partition")->required();
+  trace->add_option("--from", trace_options.from,
+                    "Number of the first instruction to print, counted from power-on");
+  trace->add_option("--count", trace_options.count, "How many to print (100 unless said)");
+  trace->add_option("--symbols", trace_options.symbols, "System.map of the partition's kernel");
+  system_options(*trace, trace_options.system);
 
   std::string command;
   CLI::App* hmc = app.add_subcommand("hmc", "The management console");
@@ -57,7 +80,9 @@ int main(int argc, char** argv) try {
     return 0;
   }
   if (*isa) return baton::app::run_isa(table);
-  if (*system) return baton::app::run_system(config, run_dir, baton::cpu::engine_named(engine));
+  options.engine = trace_options.system.engine = baton::cpu::engine_named(engine);
+  if (*system) return baton::app::run_system(config, run_dir, options);
+  if (*trace) return baton::app::run_trace(config, run_dir, trace_options);
   if (*demo) return baton::app::run_demo(run_dir, demo->remaining());
   baton::hmc::RunDirectory systems(baton::hmc::run_directory(run_dir));
   baton::hmc::Console console(systems, std::cout, std::cerr);

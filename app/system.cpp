@@ -9,9 +9,13 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <iostream>
+#include <mutex>
 #include <stdexcept>
 
+#include "app/tracer.h"
 #include "hmc/systems.h"
+#include "hypervisor/outside_events.h"
 
 namespace baton::app {
 namespace {
@@ -97,13 +101,36 @@ RunningSystem::~RunningSystem() {
   if (!link_.empty()) fs::remove(link_, error);
 }
 
-int run_system(const std::string& config_path, const std::string& run_dir,
-               std::optional<cpu::Engine> engine) {
+namespace {
+
+/// The lines that deterministic mode prints; each partition stops once.
+void print_digest(hypervisor::Partition& partition, const char* what) {
+  static std::mutex one_line_at_a_time;
+  std::lock_guard guard(one_line_at_a_time);
+  std::cout << "partition " << partition.name() << " " << what << ": " << hypervisor::digest(partition)
+            << std::endl;
+}
+
+int run(Config& config, const std::string& run_dir, const SystemOptions& options) {
   spdlog::set_default_logger(
       std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
   spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
-  Config config = load_config(config_path);
-  if (engine) config.identity.engine.engine = *engine;
+  if (options.engine) config.identity.engine.engine = *options.engine;
+  hypervisor::Determinism& how = config.identity.determinism;
+  how.on |= options.deterministic || !options.record.empty() || !options.replay.empty() || options.stop_at ||
+            options.digest_every;
+  how.record = options.record;
+  how.replay = options.replay;
+  how.stop_at = options.stop_at;
+  how.digest_every = options.digest_every;
+  how.digested = [](hypervisor::Partition& partition) { print_digest(partition, "reached"); };
+  std::atomic<std::size_t> left = config.partitions.size();
+  how.stopped = [&](hypervisor::Partition& partition) {
+    print_digest(partition, "stopped");
+    left--;
+  };
+  if (options.stop_at)
+    for (hypervisor::Profile& profile : config.partitions) profile.auto_start = true;
 
   // Blocked before any thread exists, so that all inherit it and sigtimedwait below is the only taker.
   sigset_t signals;
@@ -117,10 +144,31 @@ int run_system(const std::string& config_path, const std::string& run_dir,
                config.identity.type_model, config.identity.serial, running.address());
   const timespec tick{0, 200'000'000};
   int number = 0;
-  while (!running.stop_asked() && (number = sigtimedwait(&signals, nullptr, &tick)) < 0) {
+  while (!running.stop_asked() && left && (number = sigtimedwait(&signals, nullptr, &tick)) < 0) {
   }
   spdlog::info("managed system {} stops", config.identity.name);
   return 0;
+}
+
+}  // namespace
+
+int run_system(const std::string& config_path, const std::string& run_dir, const SystemOptions& options) {
+  Config config = load_config(config_path);
+  return run(config, run_dir, options);
+}
+
+int run_trace(const std::string& config_path, const std::string& run_dir, TraceOptions options) {
+  Config config = load_config(config_path);
+  if (config.partitions.size() != 1)
+    throw std::runtime_error(config_path + " has " + std::to_string(config.partitions.size()) +
+                             " partitions; to trace one, leave only that one in.");
+  Tracer tracer(options.symbols, std::cout);
+  hypervisor::Determinism& how = config.identity.determinism;
+  how.trace_from = options.from;
+  how.trace_count = options.count;
+  how.traced = [&](const cpu::State& state) { tracer.see(state); };
+  options.system.stop_at = options.from + options.count;
+  return run(config, run_dir, options.system);
 }
 
 }  // namespace baton::app

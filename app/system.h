@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "app/config.h"
@@ -40,8 +41,25 @@ class RunningSystem {
   std::unique_ptr<ControlService> service_;
 };
 
-/// Runs until SIGINT, SIGTERM or the Stop call; the exit code.
-int run_system(const std::string& config_path, const std::string& run_dir,
-               std::optional<cpu::Engine> engine = {});
+/// What the command line adds to the configuration.
+struct SystemOptions {
+  std::optional<cpu::Engine> engine;
+  bool deterministic = false;
+  std::string record, replay;         ///< Either makes it deterministic, as the next two do.
+  u64 stop_at = 0, digest_every = 0;  ///< Instructions; 0: never. With stop_at every partition is started.
+};
+
+/// Runs until SIGINT, SIGTERM, the Stop call or every partition's stop_at; the exit code.
+int run_system(const std::string& config_path, const std::string& run_dir, const SystemOptions& options = {});
+
+/// "baton trace".
+struct TraceOptions {
+  u64 from = 0, count = 100;  ///< Instructions of the partition, counted from its power-on.
+  std::string symbols;        ///< System.map of what runs; empty: none.
+  SystemOptions system;
+};
+
+/// Prints executed instructions with the registers that they change; the exit code.
+int run_trace(const std::string& config_path, const std::string& run_dir, TraceOptions options);
 
 }  // namespace baton::app

@@ -69,6 +69,9 @@ class CrqServer {
   virtual void client_closed() = 0;
   /// A message from the client (header 0x80 or 0xC0). False: the server's queue is full (H_DROPPED).
   virtual bool receive(const CrqEntry& entry) = 0;
+  /// Returns when everything that was received has been answered. Deterministic mode alone asks for it, after
+  /// each message: the answer is then there when H_SEND_CRQ returns.
+  virtual void settle() {}
 };
 
 /// CRQ transport of a client adapter (VIO 1): the queue in the partition's memory and its registration.
@@ -143,6 +146,8 @@ class LogicalLan : public VirtualAdapter {
   /// A frame from the switch (already accepted for this port's VLANs). False: dropped (filter, no buffer,
   /// closed).
   bool receive(std::span<const u8> frame);
+  /// The same at once, also in deterministic mode, where receive() only queues.
+  bool arrived(std::span<const u8> frame);
   /// While paused (suspension) frames are dropped and the queues do not change.
   void pause(bool paused);
 
@@ -196,7 +201,8 @@ class Vterm : public VirtualAdapter {
   /// At most one; nullptr detaches. On return the old sink is not called any more. Returns the history up to
   /// the first byte that the new sink will see.
   std::string set_sink(TerminalSink* sink);
-  void input(std::span<const u8> data);  ///< Queued (up to 64 KB) for the guest; signals.
+  void input(std::span<const u8> data);    ///< Queued (up to 64 KB) for the guest; signals.
+  void arrived(std::span<const u8> data);  ///< The same at once, also in deterministic mode.
   std::string history() const;
 
   struct Snapshot {

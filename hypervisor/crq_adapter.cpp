@@ -88,7 +88,9 @@ i64 CrqAdapter::h_send_crq(const CrqEntry& entry) {
     if (!registered_ || disabled_) return h::Closed;
   }
   if (!server_) return h::Closed;
-  return server_->receive(entry) ? h::Success : h::Dropped;
+  if (!server_->receive(entry)) return h::Dropped;
+  if (partition_.outside_events()) server_->settle();
+  return h::Success;
 }
 
 i64 CrqAdapter::h_enable_crq() {

@@ -7,6 +7,7 @@
 #include <array>
 #include <bit>
 #include <iterator>
+#include <random>
 
 #include "hypervisor/compatibility.h"
 #include "hypervisor/device_tree.h"
@@ -282,8 +283,13 @@ void add_chosen(TreeNode& root, Partition& partition, const DeviceTree::Boot& bo
   }
   // Nothing in a partition is unpredictable by itself; kernels take this as their first entropy.
   std::array<u8, 32> seed{};
-  if (getrandom(seed.data(), seed.size(), 0) == static_cast<ssize_t>(seed.size()))
-    chosen.bytes("rng-seed", seed);
+  if (const Determinism& how = partition.system().identity().determinism; how.on) {
+    std::seed_seq numbers{how.seed, partition.id()};
+    numbers.generate(seed.begin(), seed.end());
+  } else if (getrandom(seed.data(), seed.size(), 0) != static_cast<ssize_t>(seed.size())) {
+    return;
+  }
+  chosen.bytes("rng-seed", seed);
 }
 
 void number_nodes(DeviceTree& tree) {

@@ -5,6 +5,7 @@
 #include "hypervisor/adapter.h"
 #include "hypervisor/hcall.h"
 #include "hypervisor/lan_offload.h"
+#include "hypervisor/outside_events.h"
 #include "hypervisor/partition.h"
 
 namespace baton::hypervisor {
@@ -186,6 +187,13 @@ bool LogicalLan::accepts(std::span<const u8> frame) const {
 }
 
 bool LogicalLan::receive(std::span<const u8> frame) {
+  OutsideEvents* events = partition_.outside_events();
+  if (!events) return arrived(frame);
+  events->submit(OutsideEvents::Kind::kFrame, slot(), frame);
+  return true;
+}
+
+bool LogicalLan::arrived(std::span<const u8> frame) {
   if (frame.size() < kHeader || frame.size() > kLongestFrame) return false;
   std::lock_guard guard(lock_);
   if (!state_.open || paused_ || !accepts(frame)) return false;

@@ -17,6 +17,7 @@
 #include "hypervisor/device_tree.h"
 #include "hypervisor/hcall.h"
 #include "hypervisor/nvram.h"
+#include "hypervisor/outside_events.h"
 #include "hypervisor/partition_private.h"
 #include "hypervisor/system.h"
 #include "hypervisor/virtual_processor.h"
@@ -122,8 +123,20 @@ static u64 host_ticks() {
   return ns / 125 * 64 + ns % 125 * 64 / 125;
 }
 
-u64 PartitionClock::time_base() const { return host_ticks() + offset_.load(std::memory_order_relaxed); }
-void PartitionClock::set_time_base(u64 value) { offset_ = value - host_ticks(); }
+u64 PartitionClock::ticks() const {
+  return instructions_ ? instructions_->load(std::memory_order_relaxed) : host_ticks();
+}
+u64 PartitionClock::time_base() const { return ticks() + offset_.load(std::memory_order_relaxed); }
+void PartitionClock::set_time_base(u64 value) { offset_ = value - ticks(); }
+
+i64 Partition::wall_clock() const {
+  using namespace std::chrono;
+  if (!clock_.counts_instructions())
+    return duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count();
+  constexpr sys_days kStart{2026y / January / 1};
+  const u64 ticks = clock_.time_base();
+  return duration_cast<nanoseconds>(kStart.time_since_epoch()).count() + static_cast<i64>(ticks / 64 * 125);
+}
 
 // ---- construction
 
@@ -142,6 +155,10 @@ Partition::Partition(ManagedSystem& system, Profile profile)
   });
   for (u32 server = 0; server < profile_.processors; server++)
     processors_.push_back(std::make_unique<VirtualProcessor>(*this, server));
+  if (const Determinism& how = system.identity().determinism; how.on) {
+    outside_events_ = std::make_unique<OutsideEvents>(*this, how);
+    clock_.count(processors_[0]->thread().state().instructions);
+  }
   for (const u32 slot : {0U, 1U}) adapters_[slot] = std::make_unique<Vterm>(*this, slot);
   for (const auto& scsi : profile_.scsi)
     adapters_[scsi.slot] = std::make_unique<CrqAdapter>(*this, scsi.slot);
@@ -286,6 +303,18 @@ void Partition::request_power_off() { p_->request(Private::Request::kPowerOff); 
 void Partition::reboot() { p_->request(Private::Request::kReboot); }
 
 void Partition::request_shutdown() {
+  if (outside_events_)
+    outside_events_->submit(OutsideEvents::Kind::kShutdown, 0, {});
+  else
+    shutdown_arrived();
+}
+
+void Partition::stopped() {
+  const Determinism& how = system_.identity().determinism;
+  if (how.stopped && state() != PartitionState::kError) how.stopped(*this);
+}
+
+void Partition::shutdown_arrived() {
   p_->shutdown = true;
   xics_->pulse(kEpowIrq);
 }
@@ -332,6 +361,7 @@ void Partition::Private::power_up(Partition& partition) {
     state = PartitionState::kNotActivated;
     throw;
   }
+  if (partition.outside_events_) partition.clock_.set_time_base(0);
   partition.processors_[0]->start(kEntry, kTreeAddress, true);
 }
 

@@ -21,6 +21,7 @@
 namespace baton::hypervisor {
 
 class ManagedSystem;
+class OutsideEvents;
 class VirtualProcessor;
 class DeviceTree;
 struct CompatibilityMode;
@@ -54,13 +55,19 @@ class MobilityListener {
   virtual void cancelled(u32 reason) = 0;
 };
 
-/// Time base of a partition: 512 MHz of host CLOCK_MONOTONIC plus an offset that a migration sets.
+/// Time base of a partition: 512 MHz of host CLOCK_MONOTONIC plus an offset that a migration sets. Or, in
+/// deterministic mode, a tick for each instruction plus what was skipped while the processor waited.
 class PartitionClock final : public cpu::Clock {
  public:
   u64 time_base() const override;
+  bool counts_instructions() const override { return instructions_ != nullptr; }
   void set_time_base(u64 value);  ///< Only while no thread runs.
+  /// From now on time is this count.
+  void count(const std::atomic<u64>& instructions) { instructions_ = &instructions; }
 
  private:
+  u64 ticks() const;
+  const std::atomic<u64>* instructions_ = nullptr;
   std::atomic<u64> offset_{0};
 };
 
@@ -98,6 +105,13 @@ class Partition {
   /// Open Firmware -> Running: the operating system negotiated its options (CAS) or registered an area.
   void note_running();
   u64 instructions() const;  ///< Sum over processors.
+  /// Not nullptr in deterministic mode.
+  OutsideEvents* outside_events() { return outside_events_.get(); }
+  void stopped();           ///< Deterministic mode: the processor has executed all that it was to.
+  void shutdown_arrived();  ///< request_shutdown() at once, also in deterministic mode.
+  /// Nanoseconds since 1970: the host's; in deterministic mode those of the partition's own time from 2026
+  /// on.
+  i64 wall_clock() const;
   /// The processor compatibility mode that it runs in, or would start in; negotiated at each boot.
   const CompatibilityMode& mode() const;
 
@@ -159,6 +173,7 @@ class Partition {
   PartitionClock clock_;
   cpu::Domain domain_;
   std::unique_ptr<Xics> xics_;
+  std::unique_ptr<OutsideEvents> outside_events_;
   std::vector<std::unique_ptr<VirtualProcessor>> processors_;
   std::map<u32, std::unique_ptr<VirtualAdapter>> adapters_;
   std::vector<u8> nvram_;

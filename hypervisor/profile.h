@@ -9,6 +9,7 @@
 
 #include "cpu/bits.h"
 #include "cpu/engine/engine.h"
+#include "hypervisor/determinism.h"
 
 namespace baton::hypervisor {
 
@@ -64,6 +65,7 @@ struct SystemIdentity {
   u32 processors = 8;              ///< Processors for partitions.
   /// What executes their code; no partition sees it.
   cpu::EngineOptions engine = cpu::EngineOptions::from_environment();
+  Determinism determinism = {};  ///< Whether and how its partitions repeat exactly.
 };
 
 }  // namespace baton::hypervisor

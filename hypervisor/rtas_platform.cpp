@@ -21,9 +21,8 @@ struct Calendar {
 };
 
 Calendar calendar(Partition& partition) {
-  const auto now =
-      system_clock::now().time_since_epoch() + nanoseconds(partition.platform().time_of_day_offset);
-  const sys_time<nanoseconds> t{duration_cast<nanoseconds>(now)};
+  const sys_time<nanoseconds> t{
+      nanoseconds(partition.wall_clock() + partition.platform().time_of_day_offset)};
   const auto day = floor<days>(t);
   return {year_month_day(day), hh_mm_ss<nanoseconds>(t - day)};
 }
@@ -132,9 +131,9 @@ i32 rtas_set_time_of_day(RtasContext& call) {
   const nanoseconds wanted = duration_cast<nanoseconds>(sys_days(date).time_since_epoch()) +
                              hours(call.arg(3)) + minutes(call.arg(4)) + seconds(call.arg(5)) +
                              nanoseconds(call.arg(6));
-  const auto now = duration_cast<nanoseconds>(system_clock::now().time_since_epoch());
+  const i64 now = call.partition().wall_clock();
   call.partition().change_platform(
-      [&](PlatformState& state) { state.time_of_day_offset = (wanted - now).count(); });
+      [&](PlatformState& state) { state.time_of_day_offset = wanted.count() - now; });
   return rtas::kSuccess;
 }
 

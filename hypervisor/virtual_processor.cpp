@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "hypervisor/hcall.h"
+#include "hypervisor/outside_events.h"
 #include "hypervisor/partition.h"
 #include "hypervisor/system.h"
 
@@ -17,6 +18,12 @@ constexpr u64 kDtlEntry = 48;
 constexpr u8 kDtlVoluntary = 1;
 enum DispatchReason : u8 { kByExternal = 0, kByProd = 2, kByDecrementer = 3, kByReset = 4 };
 enum PreemptReason : u8 { kCededCycles = 2, kConferredCycles = 3 };
+
+/// 512 MHz: 125 ns are 64 ticks. Rounded up, so that no alarm comes early; DEC has only 31 bits.
+std::chrono::nanoseconds ticks_to_ns(u64 ticks) {
+  return std::chrono::nanoseconds(ticks ? std::min(ticks, u64{1} << 32) * 125 / 64 + 1 : 0);
+}
+u64 ns_to_ticks(std::chrono::nanoseconds ns) { return static_cast<u64>(ns.count()) / 125 * 64; }
 
 }  // namespace
 
@@ -95,8 +102,18 @@ void VirtualProcessor::loop(Dispatch as) {
     begin_dispatch();
   else
     wait(as, as == Dispatch::kCeded || (thread_.state().msr & cpu::msr::EE));
+  OutsideEvents* events = partition_.outside_events();
   while (!stop_requested_ && !halted_) {
-    if (thread_.run() == cpu::Exit::kHypercall) dispatch_hcall(*this);
+    cpu::Exit exit;
+    if (!events) {
+      exit = thread_.run();
+    } else if (const u64 budget = events->apply()) {
+      exit = events->run(thread_, budget);
+    } else {
+      partition_.stopped();
+      break;
+    }
+    if (exit == cpu::Exit::kHypercall) dispatch_hcall(*this);
   }
   // A partition that was stopped from outside may live elsewhere by now: its memory is left alone.
   if (stop_requested_)
@@ -114,6 +131,43 @@ bool VirtualProcessor::may_wake(bool interrupts_wake) const {
   return prodded || (lines & cpu::line::kSystemReset) || (interrupts_wake && lines);
 }
 
+/// Waits in deterministic mode: for as long as the host's time takes until the decrementer expires, unless
+/// something comes from outside or is read from a log. lock_ is held, but not while anything is applied.
+void VirtualProcessor::pass_time(OutsideEvents& events, std::unique_lock<std::mutex>& guard,
+                                 bool interrupts_wake) {
+  PartitionClock& clock = partition_.clock();
+  while (!may_wake(interrupts_wake)) {
+    const u64 now = clock.time_base();
+    const u64 deadline = interrupts_wake ? std::max(now, thread_.state().dec_deadline) : ~u64{0};
+    u64 reached = deadline;
+    if (events.replaying()) {
+      const auto next = events.next_in_wait();
+      if (next) reached = std::clamp(*next, now, deadline);
+      if (!next && !interrupts_wake)
+        return changed_.wait(guard, [&] { return stop_requested_.load(); });  // The log has nothing more.
+    } else {
+      const auto began = std::chrono::steady_clock::now();
+      const auto something = [&] { return events.waiting() || may_wake(interrupts_wake); };
+      if (interrupts_wake)
+        changed_.wait_until(guard, began + ticks_to_ns(deadline - now), something);
+      else
+        changed_.wait(guard, something);
+      if (stop_requested_) return;
+      if (events.waiting()) {
+        const auto passed = std::chrono::steady_clock::now() - began;
+        reached = std::min(deadline, now + ns_to_ticks(passed));
+      } else if (may_wake(interrupts_wake)) {
+        return;
+      }
+    }
+    clock.set_time_base(reached);
+    guard.unlock();
+    if (reached == deadline) thread_.decrementer_expired();
+    events.apply();
+    guard.lock();
+  }
+}
+
 /// Leaves the host processor until something wakes the virtual one. The prod flag is consumed by the
 /// dispatch. False: a stop was requested.
 bool VirtualProcessor::wait(Dispatch as, bool interrupts_wake) {
@@ -127,7 +181,10 @@ bool VirtualProcessor::wait(Dispatch as, bool interrupts_wake) {
     guard.lock();
     parked_ = true;
     changed_.notify_all();
-    changed_.wait(guard, [&] { return may_wake(interrupts_wake); });
+    if (OutsideEvents* events = partition_.outside_events())
+      pass_time(*events, guard, interrupts_wake);
+    else
+      changed_.wait(guard, [&] { return may_wake(interrupts_wake); });
     parked_ = false;
     const bool by_prod = prodded.exchange(false);
     dispatch_ = Dispatch::kRunning;
@@ -247,11 +304,10 @@ void VirtualProcessor::release() {
 }
 
 void VirtualProcessor::arm(u64 deadline) {
-  const i64 ticks = static_cast<i64>(deadline - partition_.clock().time_base());
-  // 512 MHz: 125 ns are 64 ticks. Rounded up, so that the alarm never comes early; DEC has only 31 bits.
-  const i64 ns = ticks <= 0 ? 0 : std::min<i64>(ticks, i64{1} << 32) * 125 / 64 + 1;
-  partition_.system().alarm_clock().arm(*this,
-                                        std::chrono::steady_clock::now() + std::chrono::nanoseconds(ns));
+  if (partition_.outside_events()) return;  // Thread::run sees to it.
+  const u64 now = partition_.clock().time_base();
+  partition_.system().alarm_clock().arm(
+      *this, std::chrono::steady_clock::now() + ticks_to_ns(deadline - std::min(now, deadline)));
 }
 
 void VirtualProcessor::alarm() {

@@ -11,6 +11,7 @@
 
 namespace baton::hypervisor {
 
+class OutsideEvents;
 class Partition;
 
 /// Where a virtual processor is, for dispatch, H_JOIN and query-cpu-stopped-state.
@@ -67,6 +68,7 @@ class VirtualProcessor final : public cpu::Alarm, public AlarmClock::Sleeper {
   void loop(Dispatch as);
   bool wait(Dispatch as, bool interrupts_wake);
   bool may_wake(bool interrupts_wake) const;
+  void pass_time(OutsideEvents& events, std::unique_lock<std::mutex>& guard, bool interrupts_wake);
   void launch(Dispatch as);
   void begin_dispatch();
   void end_dispatch();

@@ -4,6 +4,7 @@
 
 #include "hypervisor/adapter.h"
 #include "hypervisor/hcall.h"
+#include "hypervisor/outside_events.h"
 #include "hypervisor/partition.h"
 
 namespace baton::hypervisor {
@@ -57,6 +58,13 @@ std::string Vterm::set_sink(TerminalSink* sink) {
 }
 
 void Vterm::input(std::span<const u8> data) {
+  if (OutsideEvents* events = partition_.outside_events())
+    events->submit(OutsideEvents::Kind::kTerminal, slot(), data);
+  else
+    arrived(data);
+}
+
+void Vterm::arrived(std::span<const u8> data) {
   {
     std::lock_guard guard(lock_);
     const auto room = kMostInput - std::min(kMostInput, input_.size());

@@ -245,6 +245,13 @@ void VscsiServer::resume() {
   quiesced_ = false;
 }
 
+void VscsiServer::settle() {
+  std::unique_lock guard(lock_);
+  idle_.wait(guard, [&] {
+    return quiesced_ || (messages_.empty() && !taking_ && commands_.empty() && running_.empty());
+  });
+}
+
 // -- threads
 
 void VscsiServer::take_messages() {

@@ -41,6 +41,7 @@ class VscsiServer final : public hypervisor::CrqServer {
   void client_registered() override;
   void client_closed() override;
   bool receive(const hypervisor::CrqEntry& entry) override;
+  void settle() override;
 
   /// Finishes what is in flight and drops the rest without an answer. On return there is no transfer to or
   /// from the client's memory and no write to a disk, until resume().

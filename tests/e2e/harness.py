@@ -125,14 +125,14 @@ class Console(Shell):
 
 
 class System:
-    def __init__(self, site, name, config):
+    def __init__(self, site, name, config, words=()):
         self.name = name
         self.config = os.path.join(site.folder, name + ".toml")
         self.log = os.path.join(site.folder, name + ".log")
         with open(self.config, "w") as f:
             f.write(config)
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen([BATON, "--run-dir", site.run_dir, "system", self.config],
+            self.process = subprocess.Popen([BATON, "--run-dir", site.run_dir, "system", self.config, *words],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
 
     def said(self):
@@ -209,8 +209,9 @@ class Site(unittest.TestCase):
 
     # -- running
 
-    def start(self, name, config):
-        system = System(self, name, config)
+    def start(self, name, config, *words):
+        """Starts a system; `words` go to the end of its command line."""
+        system = System(self, name, config, words)
         self.systems.append(system)
         wait_until(lambda: not system.alive() or self.hmc(f"lssyscfg -r sys -m {name} -F name")[0] == 0, f"{name} starts")
         self.assertTrue(system.alive(), system.said())
