@@ -45,6 +45,11 @@ class Record {
 
 }  // namespace
 
+std::string_view engine_asked() {
+  const char* name = std::getenv("BATON_ENGINE");
+  return name ? name : "interpreter";
+}
+
 void cases(std::string_view layer, std::string_view mnemonic, u64 n, std::string_view engine) {
   static Record record;
   record.add(layer, mnemonic, n, engine);

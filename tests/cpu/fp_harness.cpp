@@ -18,17 +18,30 @@ using cpu::test::Machine;
 namespace isa = cpu::isa;
 namespace sem = cpu::sem;
 
-/// With MSR[FP], and FE0 and FE1 on.
-Machine& machine(bool little_endian) {
-  static const auto made = [] {
-    std::array<std::unique_ptr<Machine>, 2> machines;
-    for (bool le : {false, true}) {
-      machines[le] = std::make_unique<Machine>(true, le);
-      machines[le]->s.msr |= cpu::msr::FE0 | cpu::msr::FE1;
-    }
-    return machines;
-  }();
-  return *made[little_endian];
+constexpr u64 kEnabled = cpu::msr::FE0 | cpu::msr::FE1;  // MSR[FP] is on anyhow.
+
+void load_state(Machine& m, const FpState& in, bool little_endian) {
+  State& s = m.s;
+  s.fault = {};
+  s.gpr[4] = kMemoryEa;
+  std::array<u8, 16> bytes;
+  for (int i = 0; i < 2; i++) store(&bytes[8 * i], in.memory[i], little_endian);
+  m.memory().write(kMemoryEa, bytes);
+  for (int i = 0; i < 4; i++) s.fpr[i + 1] = in.fpr[i];
+  s.fpscr = in.fpscr;
+  sem::set_cr(s, in.cr);
+}
+
+FpState save_state(Machine& m, bool little_endian) {
+  const State& s = m.s;
+  FpState out;
+  for (int i = 0; i < 4; i++) out.fpr[i] = s.fpr[i + 1];
+  out.fpscr = s.fpscr;
+  out.cr = sem::get_cr(s);
+  std::array<u8, 16> bytes;
+  m.memory().read(kMemoryEa, bytes);
+  for (int i = 0; i < 2; i++) out.memory[i] = load<u64>(&bytes[8 * i], little_endian);
+  return out;
 }
 
 u64 real_bits(double value) { return std::bit_cast<u64>(value); }
@@ -53,26 +66,38 @@ Flow execute_fp(State& s, u32 word) {
 }
 
 FpState run_semantics(u32 word, const FpState& in, bool little_endian) {
-  Machine& m = machine(little_endian);
-  State& s = m.s;
-  s.fault = {};
-  s.gpr[4] = kMemoryEa;
-  std::array<u8, 16> bytes;
-  for (int i = 0; i < 2; i++) store(&bytes[8 * i], in.memory[i], little_endian);
-  m.memory().write(kMemoryEa, bytes);
-  for (int i = 0; i < 4; i++) s.fpr[i + 1] = in.fpr[i];
-  s.fpscr = in.fpscr;
-  sem::set_cr(s, in.cr);
-  const Flow flow = execute_fp(s, word);
-  FpState out;
-  for (int i = 0; i < 4; i++) out.fpr[i] = s.fpr[i + 1];
-  out.fpscr = s.fpscr;
-  out.cr = sem::get_cr(s);
-  m.memory().read(kMemoryEa, bytes);
-  for (int i = 0; i < 2; i++) out.memory[i] = load<u64>(&bytes[8 * i], little_endian);
+  static const auto machines = [] {
+    std::array<std::unique_ptr<Machine>, 2> made;
+    for (bool le : {false, true}) {
+      made[le] = std::make_unique<Machine>(true, le);
+      made[le]->s.msr |= kEnabled;
+    }
+    return made;
+  }();
+  Machine& m = *machines[little_endian];
+  load_state(m, in, little_endian);
+  const Flow flow = execute_fp(m.s, word);
+  FpState out = save_state(m, little_endian);
   out.interrupt = flow == Flow::kStop;
-  if (out.interrupt && (s.fault.vector != cpu::Vector::kProgram || s.fault.srr1 != cpu::program::kFloat))
+  if (out.interrupt && (m.s.fault.vector != cpu::Vector::kProgram || m.s.fault.srr1 != cpu::program::kFloat))
     std::abort();
+  return out;
+}
+
+FpState run_engine(u32 word, const FpState& in, bool little_endian) {
+  static std::array<cpu::test::Machines, 2> machines{cpu::test::Machines{true, false, kEnabled},
+                                                     cpu::test::Machines{true, true, kEnabled}};
+  constexpr u64 kCode = 0x4000;
+  Machine& m = machines[little_endian].next();
+  load_state(m, in, little_endian);
+  const u64 msr = m.s.msr;
+  const u64 end = m.run(kCode, std::span(&word, 1));
+  FpState out = save_state(m, little_endian);
+  out.interrupt = end == static_cast<u64>(cpu::Vector::kProgram);
+  if (out.interrupt ? m.s.srr0 != kCode || !(m.s.srr1 & cpu::program::kFloat) : end != kCode + 4)
+    std::abort();
+  m.s.msr = msr;
+  m.thread().state_changed();
   return out;
 }
 

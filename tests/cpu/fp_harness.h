@@ -32,6 +32,8 @@ cpu::Flow execute_fp(cpu::State& s, u32 word);
 /// Executes a floating-point instruction word with the semantics under test. MSR[FP] is on, and FE0 and FE1
 /// are.
 FpState run_semantics(u32 word, const FpState& in, bool little_endian = false);
+/// The same as a program by the engine.
+FpState run_engine(u32 word, const FpState& in, bool little_endian = false);
 /// The instruction word of `mnemonic` with f1 = target, f2 = FRA, f3 = FRB, f4 = FRC, crf2 as target, RA =
 /// r4. For loads and stores displacement 0 and RB = r0 (which is 0).
 u32 fp_word(const std::string& mnemonic);

@@ -190,6 +190,8 @@ void compare(Peer& qemu, u64 count, bool all) {
       ASSERT_TRUE(run_qemu(qemu, word, theirs)) << name;
       for (u64 i = 0; i < cases && failures < 3; i++) {
         const Case c{base, word, in[i], run_semantics(word, in[i], qemu.little_endian()), theirs[i]};
+        if (i < 32)
+          EXPECT_EQ(run_engine(word, in[i], qemu.little_endian()), c.ours) << name << std::hex << ' ' << word;
         if (c.ours == c.theirs || explained(c, rc, ledger)) continue;
         failures++;
         ADD_FAILURE() << name << std::hex << ' ' << word << "\nin   " << c.in << "\nours " << c.ours

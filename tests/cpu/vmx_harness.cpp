@@ -89,11 +89,13 @@ VmxState run_semantics(u32 word, const VmxState& in, bool little_endian) {
   return save_state(m, in);
 }
 
-VmxState run_interpreter(u32 word, const VmxState& in, bool little_endian) {
+VmxState run_engine(u32 word, const VmxState& in, bool little_endian) {
+  static std::array<cpu::test::Machines, 2> machines{cpu::test::Machines{true, false, cpu::msr::VEC},
+                                                     cpu::test::Machines{true, true, cpu::msr::VEC}};
   constexpr u64 kCode = 0x4000;
-  Machine& m = machine(little_endian);
+  Machine& m = machines[little_endian].next();
   load_state(m, in);
-  if (m.interpret(kCode, std::span(&word, 1)) != kCode + 4) std::abort();
+  if (m.run(kCode, std::span(&word, 1)) != kCode + 4) std::abort();
   return save_state(m, in);
 }
 

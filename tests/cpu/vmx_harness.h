@@ -57,10 +57,10 @@ Quad every(T value) {
   return quad_of<T>(elements);
 }
 
-/// Executes an instruction word with the semantics under test, or in the interpreter. It must not be
+/// Executes an instruction word with the semantics under test, or as a program by the engine. It must not be
 /// interrupted.
 VmxState run_semantics(u32 word, const VmxState& in, bool little_endian = false);
-VmxState run_interpreter(u32 word, const VmxState& in, bool little_endian = false);
+VmxState run_engine(u32 word, const VmxState& in, bool little_endian = false);
 
 /// The VMX rows of the table.
 std::vector<const cpu::isa::Row*> vmx_rows();

@@ -135,7 +135,7 @@ void compare(Peer& qemu, u64 count) {
         changed |= c.theirs != c.in;
         saturated |= c.theirs.vscr & ~c.in.vscr & cpu::vscr::SAT;
         conditions |= 1u << (c.theirs.cr >> 4 & 15);
-        if (i < 2) EXPECT_EQ(run_interpreter(word, in[i], le), c.ours) << row->mnemonic;
+        if (i < 2) EXPECT_EQ(run_engine(word, in[i], le), c.ours) << row->mnemonic;
         if (c.ours == c.theirs || explained(c, ledger) || failures++ >= 3) continue;
         ADD_FAILURE() << isa::disassemble(0, word) << std::hex << "   " << word << "\nin  " << c.in
                       << "\nours" << c.ours << "\nqemu" << c.theirs;

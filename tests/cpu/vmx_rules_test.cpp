@@ -409,12 +409,13 @@ TEST_F(VmxStorage, StoresToCodeAreExecuted) {
   const u32 first[] = {0x38600001, 0x60000000, 0x60000000, 0x60000000};   // li r3,1
   const u32 second[] = {0x38600002, 0x60000000, 0x60000000, 0x60000000};  // li r3,2
   for (int i = 0; i < 4; i++) machine.memory().store<u32>(0x6000 + 4 * i, second[i]);
-  machine.interpret(0x8000, first);
+  machine.run(0x8000, first);
   EXPECT_EQ(machine.s.gpr[3], 1u);
   machine.s.gpr[4] = 0x6000;
   ASSERT_EQ(execute("lvx", 1), Flow::kNext);
   machine.s.gpr[4] = 0x8000;
-  ASSERT_EQ(execute("stvx", 1), Flow::kNext);
+  const u32 store = word_of("stvx", 1, 0, 4);
+  machine.run(0x9000, std::span(&store, 1));
   EXPECT_EQ(read(0x8000), read(0x6000));
   machine.s.nia = 0x8000;
   machine.thread().run(4);

@@ -2,9 +2,12 @@
 // The semantics of every row as plain functions, and a processor in real mode to run them on.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <memory>
 #include <span>
 #include <type_traits>
+#include <vector>
 
 #include "cpu/isa/isa.h"
 #include "cpu/semantics/branch.h"
@@ -97,17 +100,21 @@ class Machine {
     return {Flow::kNext, at};
   }
   Outcome execute(u32 word, u64 at = 0x4000) { return execute(at, std::span(&word, 1)); }
-  /// The same through the interpreter.
-  u64 interpret(u64 at, std::span<const u32> words) {
-    const bool le = s.msr & msr::LE;
-    for (std::size_t i = 0; i < words.size(); i++)
-      memory().store<u32>(at + 4 * i, le ? byteswap(words[i]) : words[i]);
-    s.nia = at;
-    for (std::size_t i = 0; i < words.size(); i++) {
-      thread_.run(1);
-      if (s.nia != at + 4 * (i + 1)) break;
+  /// The same by the engine, at full speed: the address that it gets to, past all words, at `target`, where a
+  /// branch may go (0: nowhere), or in an interrupt vector.
+  u64 run(u64 at, std::span<const u32> words, u64 target = 0) {
+    const auto put = [&](u64 to, u32 word) {
+      memory().store<u32>(to, s.msr & msr::LE ? byteswap(word) : word);
+    };
+    constexpr u32 kHypercall = 0x44000022;
+    if (!std::ranges::equal(words, loaded_)) {
+      loaded_.assign(words.begin(), words.end());
+      for (std::size_t i = 0; i < words.size(); i++) put(at + 4 * i, words[i]);
+      put(at + 4 * words.size(), kHypercall);
+      if (target != 0) put(target, kHypercall);
     }
-    return s.nia;
+    s.nia = at;
+    return thread_.run(4 * kOpsPerPage) == Exit::kHypercall ? s.nia - 4 : s.nia;
   }
   Memory& memory() { return domain_.memory(); }
   Thread& thread() { return thread_; }
@@ -116,10 +123,31 @@ class Machine {
   StoppedClock clock_;
   Domain domain_;
   Thread thread_;
+  std::vector<u32> loaded_;
 
  public:
   State& s = thread_.state();
   const char* layer = nullptr;  ///< Of tests, that what is executed counts for (tests/cpu/coverage.h).
+};
+
+/// Machines for many programs at one place. An engine that has compiled a place again and again takes to
+/// interpreting it, so each machine gets a few.
+class Machines {
+ public:
+  Machines(bool sf, bool le, u64 msr) : sf_(sf), le_(le), msr_(msr) {}
+  Machine& next() {
+    if (given_++ % 8 == 0) {
+      machine_ = std::make_unique<Machine>(sf_, le_);
+      machine_->s.msr |= msr_;
+    }
+    return *machine_;
+  }
+
+ private:
+  bool sf_, le_;
+  u64 msr_;
+  u64 given_ = 0;
+  std::unique_ptr<Machine> machine_;
 };
 
 }  // namespace baton::cpu::test
