@@ -24,7 +24,7 @@ fs::path make_directory() {
 }
 
 SystemIdentity identity(cpu::Engine engine) {
-  return {"POWER6-A", "9117-MMA", "10BA70A", u64{1} << 30, 8, {engine, kCodeCache}};
+  return {.memory = u64{1} << 30, .engine = {engine, kCodeCache}};
 }
 
 }  // namespace
