@@ -340,7 +340,7 @@ Config config_of(const toml::table& file, const std::string& path) {
         engine.engine = named.value_or(engine.engine);
         return named.has_value();
       },
-      "must be \"interpreter\" or \"stencil\".");
+      "must be \"auto\", \"interpreter\" or \"stencil\".");
   hypervisor::Determinism& determinism = config.identity.determinism;
   system.flag("deterministic", determinism.on);
   system.number("seed", determinism.seed, 0, 0xFFFFFFFF);

@@ -28,8 +28,9 @@ int main(int argc, char** argv) try {
   const auto system_options = [&engine](CLI::App& verb, baton::app::SystemOptions& to) {
     verb.add_option(
             "--engine", engine,
-            "What executes partitions' code: interpreter or stencil (also engine in the configuration)")
-        ->check(CLI::IsMember({"interpreter", "stencil"}));
+            "What executes partitions' code: auto (the fastest that the host allows), interpreter or stencil "
+            "(also engine in the configuration)")
+        ->check(CLI::IsMember({"auto", "interpreter", "stencil"}));
     verb.add_option("--replay", to.replay, "Takes what came from outside from this log of --record");
   };
   system_options(*system, options);

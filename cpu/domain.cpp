@@ -9,7 +9,7 @@
 namespace baton::cpu {
 
 Domain::Domain(u64 memory_bytes, unsigned hpt_log2_bytes, const Clock& clock, EngineOptions engine)
-    : memory_(memory_bytes), hpt_(hpt_log2_bytes), clock_(clock), engine_(engine) {
+    : memory_(memory_bytes), hpt_(hpt_log2_bytes), clock_(clock), engine_(engine.resolved()) {
   memory_.set_code_watcher(this);
 }
 

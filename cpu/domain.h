@@ -31,6 +31,7 @@ class Domain final : public CodeWatcher {
 
   Memory& memory() { return memory_; }
   HashPageTable& hpt() { return hpt_; }
+  /// Never Engine::kAuto.
   const EngineOptions& engine() const { return engine_; }
   const Clock& clock() const { return clock_; }
   const std::vector<Thread*>& threads() const { return threads_; }

@@ -1,27 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpu/engine/engine.h"
 
+#include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
 
+#include "cpu/engine/stencil/code_cache.h"
+
 namespace baton::cpu {
 
 std::optional<Engine> engine_named(std::string_view name) {
+  if (name == "auto") return Engine::kAuto;
   if (name == "interpreter") return Engine::kInterpreter;
   if (name == "stencil") return Engine::kStencil;
   return std::nullopt;
 }
 
-EngineOptions EngineOptions::from_environment() {
-  EngineOptions options;
+EngineOptions EngineOptions::from_environment(Engine otherwise) {
+  EngineOptions options{.engine = otherwise};
   const char* name = std::getenv("BATON_ENGINE");
   if (!name) return options;
   const auto engine = engine_named(name);
   if (!engine)
     throw std::runtime_error("BATON_ENGINE is \"" + std::string(name) +
-                             "\"; set it to interpreter or stencil.");
+                             "\"; set it to auto, interpreter or stencil.");
   options.engine = *engine;
+  return options;
+}
+
+EngineOptions EngineOptions::resolved() const {
+  EngineOptions options = *this;
+  if (engine != Engine::kAuto) return options;
+  static const bool compiles = [] {
+    const bool allowed = stencil::CodeCache::allowed();
+    if (!allowed)
+      std::fputs("baton: This host refuses executable memory, so guest code is interpreted, slowly.\n",
+                 stderr);
+    return allowed;
+  }();
+  options.engine = compiles ? Engine::kStencil : Engine::kInterpreter;
   return options;
 }
 

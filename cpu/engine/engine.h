@@ -9,18 +9,21 @@
 
 namespace baton::cpu {
 
-enum class Engine : u8 { kInterpreter, kStencil };
+enum class Engine : u8 { kAuto, kInterpreter, kStencil };
 
 struct EngineOptions {
-  Engine engine = Engine::kInterpreter;
+  Engine engine = Engine::kAuto;
   u64 code_cache_bytes = u64{64} << 20;  ///< Bound on the compiled code of each hardware thread.
 
-  /// What the environment variable BATON_ENGINE says, so that any test runs under any engine; else the
-  /// interpreter. Throws std::runtime_error when it names none.
-  static EngineOptions from_environment();
+  /// What the environment variable BATON_ENGINE says, so that any test runs under any engine; else
+  /// `otherwise`. Throws std::runtime_error when it names none.
+  static EngineOptions from_environment(Engine otherwise = Engine::kAuto);
+  /// The same with kAuto replaced by the fastest engine that the host allows. The first time that this is the
+  /// interpreter, a warning on standard error says why.
+  EngineOptions resolved() const;
 };
 
-/// "interpreter" or "stencil".
+/// "auto", "interpreter" or "stencil".
 std::optional<Engine> engine_named(std::string_view name);
 
 }  // namespace baton::cpu

@@ -224,7 +224,7 @@ class FloatingPointInterrupt : public testing::Test {
   }
 
   Clock clock;
-  cpu::Domain domain{1 << 20, 18, clock};
+  cpu::Domain domain{1 << 20, 18, clock, cpu::EngineOptions::from_environment(cpu::Engine::kInterpreter)};
   cpu::Thread thread{domain, 0, nullptr};
   cpu::State& s = thread.state();
 };

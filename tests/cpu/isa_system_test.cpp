@@ -102,7 +102,7 @@ std::vector<Answer> run_qemu(const std::vector<Case>& cases) {
 
 std::vector<Answer> run_ours(const std::vector<Case>& cases) {
   test::StoppedClock clock;
-  Domain domain(16 << 20, 18, clock);
+  Domain domain(16 << 20, 18, clock, EngineOptions::from_environment(Engine::kInterpreter));
   Thread thread(domain, 0, nullptr);
   std::ifstream image(BATON_SYSTEM_RUNNER, std::ios::binary);
   const std::vector<char> code{std::istreambuf_iterator<char>(image), {}};

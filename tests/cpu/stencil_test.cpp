@@ -2,8 +2,15 @@
 // The stencil engine against the interpreter: the same programs, the same number of instructions, the same
 // state.
 #include <gtest/gtest.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <map>
 #include <random>
 #include <vector>
@@ -228,6 +235,44 @@ TEST_F(Lockstep, RandomProgramsWithFaultsInterruptsAndStoresToCode) {
 
 TEST_F(Lockstep, ACodeCacheThatIsAlwaysFull) {
   for (u64 seed = 101; seed <= 104 && !HasFailure(); seed++) programs(seed, u64{1} << 20);
+}
+
+/// From here on the process gets no executable memory.
+void refuse_executable_memory() {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[2])),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{std::size(program), program};
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) std::_Exit(2);
+}
+
+TEST(WithoutExecutableMemory, AutoInterpretsAndSaysSoOnce) {
+  const auto twice = [] {
+    refuse_executable_memory();
+    const Side one(EngineOptions{}), other(EngineOptions{});
+    std::_Exit(one.domain.engine().engine == Engine::kInterpreter ? 0 : 1);
+  };
+  EXPECT_EXIT(twice(), testing::ExitedWithCode(0), "^baton: This host refuses executable memory[^\n]*\n$");
+}
+
+TEST(WithoutExecutableMemory, TheStencilEngineSaysWhatToDo) {
+  const auto once = [] {
+    refuse_executable_memory();
+    try {
+      const Side side(EngineOptions{.engine = Engine::kStencil});
+    } catch (const std::runtime_error& e) {
+      std::fputs(e.what(), stderr);
+      std::_Exit(0);
+    }
+    std::_Exit(1);
+  };
+  EXPECT_EXIT(once(), testing::ExitedWithCode(0), "choose the interpreter");
 }
 
 }  // namespace

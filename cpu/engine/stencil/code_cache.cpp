@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <new>
+#include <stdexcept>
 #include <string>
 
 #include "cpu/engine/stencil/table.h"
@@ -131,14 +133,45 @@ struct CodeCache::Filling {
   i32 target;
 };
 
-CodeCache::CodeCache(u64 bytes) : size_(bytes) {
-  file_ = memfd_create("baton-code", MFD_CLOEXEC);
-  if (file_ < 0 || ftruncate(file_, static_cast<off_t>(size_)) != 0) throw std::bad_alloc();
-  void* writable = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file_, 0);
-  void* executable = mmap(nullptr, size_, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_NORESERVE, file_, 0);
-  if (writable == MAP_FAILED || executable == MAP_FAILED) throw std::bad_alloc();
-  writable_ = static_cast<u8*>(writable);
-  executable_ = static_cast<u8*>(executable);
+CodeCache::Mapping::Mapping(u64 bytes) : size(bytes) {
+  const int file = memfd_create("baton-code", MFD_CLOEXEC);
+  if (file < 0) throw std::bad_alloc();
+  const auto map = [&](int protection) -> u8* {
+    void* at = mmap(nullptr, size, protection, MAP_SHARED | MAP_NORESERVE, file, 0);
+    return at == MAP_FAILED ? nullptr : static_cast<u8*>(at);
+  };
+  if (ftruncate(file, static_cast<off_t>(size)) == 0) {
+    writable = map(PROT_READ | PROT_WRITE);
+    if (writable) executable = map(PROT_READ | PROT_EXEC);
+  }
+  const int error = errno;
+  close(file);
+  if (executable) return;
+  if (writable) munmap(writable, size);
+  if (writable && error != ENOMEM)
+    throw std::runtime_error(
+        "This host refuses executable memory, which the stencil engine needs; choose the interpreter "
+        "(engine = \"interpreter\", or --engine interpreter).");
+  throw std::bad_alloc();
+}
+
+CodeCache::Mapping::~Mapping() {
+  munmap(writable, size);
+  munmap(executable, size);
+}
+
+bool CodeCache::allowed() {
+  try {
+    const Mapping trial(4096);
+    return true;
+  } catch (const std::runtime_error&) {
+    return false;
+  } catch (const std::bad_alloc&) {
+    return true;  // The cache itself says so.
+  }
+}
+
+CodeCache::CodeCache(u64 bytes) : mapping_(bytes) {
   syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
 
   // Thunks: jmp *0(%rip), and the address.
@@ -152,7 +185,7 @@ CodeCache::CodeCache(u64 bytes) : size_(bytes) {
   for (const PoolItem& item : pool()) {
     at = (at + 31) & ~u64{31};
     pool_.push_back(at);
-    std::copy_n(item.code.bytes, item.code.hot_size, writable_ + at);
+    std::copy_n(item.code.bytes, item.code.hot_size, mapping_.writable + at);
     at += item.code.hot_size;
   }
   for (std::size_t i = 0; i < pool_.size(); i++) {
@@ -166,16 +199,10 @@ CodeCache::CodeCache(u64 bytes) : size_(bytes) {
   }
   base_ = (at + 63) & ~u64{63};
   hot_ = base_;
-  cold_ = size_;
+  cold_ = mapping_.size;
 }
 
-CodeCache::~CodeCache() {
-  munmap(writable_, size_);
-  munmap(executable_, size_);
-  close(file_);
-}
-
-void CodeCache::put(u64 at, u64 value, unsigned size) { std::memcpy(writable_ + at, &value, size); }
+void CodeCache::put(u64 at, u64 value, unsigned size) { std::memcpy(mapping_.writable + at, &value, size); }
 
 bool CodeCache::has_room(u64 instructions) const {
   // Each may be followed by a stencil that goes on elsewhere.
@@ -184,18 +211,18 @@ bool CodeCache::has_room(u64 instructions) const {
 
 void CodeCache::clear() {
   hot_ = base_;
-  cold_ = size_;
+  cold_ = mapping_.size;
   // What was executed here must not be executed again out of a pipeline or a cache of decoded instructions.
   syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
 }
 
-u64 CodeCache::bytes_used() const { return size_ - (cold_ - hot_); }
+u64 CodeCache::bytes_used() const { return mapping_.size - (cold_ - hot_); }
 
 void CodeCache::place(const Stencil& stencil, const Filling& in) {
   cold_ -= stencil.cold_size;
   const u64 hot = hot_, cold = cold_;
-  std::memcpy(writable_ + hot, stencil.bytes, stencil.hot_size);
-  std::memcpy(writable_ + cold, stencil.bytes + stencil.hot_size, stencil.cold_size);
+  std::memcpy(mapping_.writable + hot, stencil.bytes, stencil.hot_size);
+  std::memcpy(mapping_.writable + cold, stencil.bytes + stencil.hot_size, stencil.cold_size);
   hot_ += stencil.hot_size;
   const i32 holes[] = {
 #define HOLE(name, alignment, value) value,
@@ -259,7 +286,7 @@ void CodeCache::compile(OpPage& page, u64 first, std::span<const Decoded> instru
   const u64 end = first + instructions.size();
   for (u64 index = first; index < end; index++) {
     const Decoded& instruction = instructions[index - first];
-    const auto entry = reinterpret_cast<Handler>(executable_ + hot_);
+    const auto entry = reinterpret_cast<Handler>(mapping_.executable + hot_);
     if (index + 1 < end) {
       const Decoded& following = instructions[index + 1 - first];
       const i32 target = target_in_page(following, index + 1);

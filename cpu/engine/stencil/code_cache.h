@@ -58,9 +58,10 @@ class PageCode {
 /// The bytes are mapped twice, writable and executable; only the owner thread writes and executes.
 class CodeCache {
  public:
-  /// Throws std::bad_alloc when the host has no room or forbids executable memory.
+  /// True if the host lets us write code and execute it.
+  static bool allowed();
+  /// Throws std::runtime_error if it does not, std::bad_alloc if it has no room.
   explicit CodeCache(u64 bytes);
-  ~CodeCache();
   CodeCache(const CodeCache&) = delete;
   CodeCache& operator=(const CodeCache&) = delete;
 
@@ -78,10 +79,18 @@ class CodeCache {
   void place(const Stencil& stencil, const Filling& in);
   void put(u64 at, u64 value, unsigned size);
 
-  u64 size_;
-  int file_ = -1;
-  u8* writable_ = nullptr;
-  u8* executable_ = nullptr;
+  /// The same bytes twice.
+  struct Mapping {
+    explicit Mapping(u64 bytes);
+    ~Mapping();
+    Mapping(const Mapping&) = delete;
+    Mapping& operator=(const Mapping&) = delete;
+    u64 size;
+    u8* writable = nullptr;
+    u8* executable = nullptr;
+  };
+
+  Mapping mapping_;
   u64 base_ = 0;           ///< Where code begins, behind thunks and pool.
   u64 hot_ = 0;            ///< Next free byte for hot parts, which grow up.
   u64 cold_ = 0;           ///< First byte used by cold parts, which grow down.

@@ -35,7 +35,8 @@ std::ostream& operator<<(std::ostream& out, const Stop& stop) {
 }
 
 Machine::Machine(unsigned threads, u64 memory, unsigned hpt_log2)
-    : image_(Image::get("machine")), domain_(memory, hpt_log2, clock_) {
+    : image_(Image::get("machine")),
+      domain_(memory, hpt_log2, clock_, cpu::EngineOptions::from_environment(cpu::Engine::kInterpreter)) {
   for (unsigned i = 0; i < threads; i++) processors_.push_back(std::make_unique<Processor>(domain_, i));
   EXPECT_LT(image_.bytes().size(), kScratch);
   EXPECT_TRUE(this->memory().write(0, image_.bytes()));

@@ -75,7 +75,8 @@ class StoppedClock final : public Clock {
 class Machine {
  public:
   explicit Machine(bool sf = true, bool le = false)
-      : domain_(1 << 20, 18, clock_), thread_(domain_, 0, nullptr) {
+      : domain_(1 << 20, 18, clock_, EngineOptions::from_environment(Engine::kInterpreter)),
+        thread_(domain_, 0, nullptr) {
     thread_.reset(0, 0, sf);
     s.msr |= msr::FP | (le ? msr::LE : 0);
     thread_.update_mode();
