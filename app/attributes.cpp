@@ -115,6 +115,7 @@ constexpr AttributeRow kAttributes[] = {
     {"sys", "name", [](const Subject& s) { return s.system.identity().name; }},
     {"sys", "type_model", [](const Subject& s) { return s.system.identity().type_model; }},
     {"sys", "serial_num", [](const Subject& s) { return s.system.identity().serial; }},
+    {"sys", "ipaddr", [](const Subject& s) { return s.control_address; }},
     {"sys", "state", [](const Subject&) { return std::string("Operating"); }},
     {"sys", "sys_time", [](const Subject&) { return local_time(now_seconds(), "{:%m/%d/%Y %H:%M:%S}"); }},
     {"sys", "capabilities",

@@ -20,7 +20,8 @@ struct Subject {
   vios::Vios& vios;
   migration::Mover& mover;
   std::shared_ptr<hypervisor::Partition> partition;
-  u64 code_time = 0;  ///< Of a reference code record.
+  std::string control_address;  ///< Of the system, for other hosts.
+  u64 code_time = 0;            ///< Of a reference code record.
   std::string code;
   migration::Progress move;  ///< Of an lpar: its latest move.
   /// What `lslparmigr -t` asks about the destination.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/config.h"
 
-#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <toml++/toml.h>
 
 #include <bit>
@@ -14,6 +14,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "devices/tcp.h"
 #include "hypervisor/compatibility.h"
 
 namespace baton::app {
@@ -194,17 +195,15 @@ bool is_name(const std::string& name) {
 constexpr const char* kNameRule =
     "must be 1 to 31 letters, digits, '-', '_' or '.'; it names files and answers commands.";
 
-bool is_loopback(const std::string& address) {
-  std::string host = address;
-  if (const std::size_t colon = host.find(':'); colon != std::string::npos) {
-    unsigned port = 0;
-    const char* end = address.data() + address.size();
-    const auto [rest, error] = std::from_chars(address.data() + colon + 1, end, port);
-    if (error != std::errc() || rest != end || port > 65535) return false;
-    host.resize(colon);
-  }
-  in_addr parsed{};
-  return inet_pton(AF_INET, host.c_str(), &parsed) == 1 && (ntohl(parsed.s_addr) >> 24) == 127;
+/// An address of this host: loopback, or one that others can connect to as well.
+bool is_address(const std::string& text) {
+  const auto address = devices::parse_address(text);
+  return address && address->sin_addr.s_addr != INADDR_ANY;
+}
+
+bool is_loopback(const std::string& text) {
+  const auto address = devices::parse_address(text);
+  return address && (ntohl(address->sin_addr.s_addr) >> 24) == 127;
 }
 
 bool parse_mac(const std::string& text, std::array<u8, 6>& mac) {
@@ -351,9 +350,26 @@ Config config_of(const toml::table& file, const std::string& path) {
       "control", config.control, [](const std::string& s) { return s.starts_with("unix:") && s.size() > 5; },
       "must be \"unix:PATH\": the control service has no other protection than the socket's file mode.");
   if (!config.control.empty()) config.control = "unix:" + system.absolute(config.control.substr(5));
-  system.text("mover_address", config.mover_address, is_loopback,
-              "must be a loopback address like \"127.0.0.1\" or \"127.0.0.1:4711\": the mover's stream is "
-              "not encrypted.");
+  system.flag("encryption", config.encryption);
+  const auto reachable = [&](const std::string& text) {
+    return config.encryption ? is_address(text) : is_loopback(text);
+  };
+  const std::string address_rule =
+      std::string("must be an address of this host like \"127.0.0.1\" or \"192.0.2.7:4711\"") +
+      (config.encryption ? "." : ", and a loopback address as long as encryption = false.");
+  system.text("mover_address", config.mover_address, reachable, address_rule);
+  system.text(
+      "control_address", config.control_address,
+      [&](const std::string& s) { return config.encryption && is_address(s); },
+      config.encryption ? address_rule : "cannot be had with encryption = false.");
+  for (const auto& [key, file] :
+       {std::pair{"tls_authority", &config.tls.authority},
+        std::pair{"tls_certificate", &config.tls.certificate}, std::pair{"tls_key", &config.tls.key}}) {
+    system.path(key, *file);
+  }
+  const int given = !config.tls.authority.empty() + !config.tls.certificate.empty() + !config.tls.key.empty();
+  if (given != 0 && given != 3)
+    system.fail(nullptr, "tls_authority", "goes with tls_certificate and tls_key: give all three or none.");
   system.done();
 
   Section vios = top.table("vios");

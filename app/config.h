@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "devices/tls.h"
 #include "hypervisor/profile.h"
 #include "vios/vios.h"
 
@@ -17,7 +18,10 @@ struct Config {
   std::vector<hypervisor::Profile> partitions;
   std::string firmware;                     ///< Absolute path; empty: the built-in rule.
   std::string control;                      ///< "unix:/path"; empty: a socket in the run directory.
-  std::string mover_address = "127.0.0.1";  ///< Loopback address, optionally with ":port".
+  std::string mover_address = "127.0.0.1";  ///< IPv4 address, optionally with ":port".
+  std::string control_address;  ///< Where the control API listens beside the socket; empty: nowhere.
+  bool encryption = true;       ///< Movers speak TLS.
+  devices::TlsFiles tls;        ///< Empty: the local authority's.
 };
 
 /// Reads a configuration. Relative paths become absolute, from the file's directory. Throws

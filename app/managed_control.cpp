@@ -92,7 +92,7 @@ control::Records ManagedControl::list(const control::ListRequest& request) {
     }
     return out;
   }
-  Subject subject{system_, vios_, mover_, nullptr, 0, {}, {}, {}};
+  Subject subject{system_, vios_, mover_, nullptr, address_, 0, {}, {}, {}};
   if (resource == "sys" || resource == "migr-sys") {
     add_record(out, resource, subject);
     return out;

@@ -43,6 +43,8 @@ class ManagedControl final : public hmc::Control {
   void abandon_shell(control::StreamRequest request) override;
   control::Outcome settle_move(control::StreamRequest request) override;
 
+  /// Where the control API listens for other hosts, "HOST:PORT". Before the first call.
+  void set_address(const std::string& address) { address_ = address; }
   /// Closes every terminal, and waits for moves started with wait = false.
   void shut_down();
 
@@ -57,6 +59,7 @@ class ManagedControl final : public hmc::Control {
   migration::Mover& mover_;
   Connect connect_;
   std::function<void()> stop_;
+  std::string address_;
   Terminals terminals_;
   std::mutex lock_;
   std::map<std::string, std::string> destinations_;  ///< Of the last move of each partition, by name.

@@ -14,6 +14,7 @@
 #include <stdexcept>
 
 #include "app/tracer.h"
+#include "devices/authority.h"
 #include "hmc/systems.h"
 #include "hypervisor/outside_events.h"
 
@@ -48,16 +49,25 @@ void claim_socket(const std::string& path, const std::string& system) {
   }
 }
 
+/// Who the system is to others; null: it does not encrypt.
+migration::TlsIdentity identity_of(const Config& config) {
+  if (!config.encryption) return nullptr;
+  return std::make_shared<devices::TlsIdentity>(
+      config.tls.authority.empty() ? devices::local_identity(devices::state_directory(), config.identity.name)
+                                   : config.tls);
+}
+
 }  // namespace
 
 RunningSystem::RunningSystem(const Config& config, const std::string& run_dir)
-    : system_(config.identity, firmware_of(config)),
+    : tls_(identity_of(config)),
+      system_(config.identity, firmware_of(config)),
       vios_(system_, config.vios),
-      mover_(system_, vios_, config.mover_address, run_dir + "/" + config.identity.name + ".arrivals"),
+      mover_(system_, vios_, config.mover_address, run_dir + "/" + config.identity.name + ".arrivals", tls_),
       control_(
           system_, vios_, mover_,
-          [](const std::string& address) -> std::shared_ptr<hmc::Control> {
-            return hmc::connect_control(address);
+          [this](const std::string& address) -> std::shared_ptr<hmc::Control> {
+            return hmc::connect_control(address, tls_);
           },
           [this] { stop_asked_ = true; }) {
   system_.set_io_server(&vios_);
@@ -74,6 +84,11 @@ RunningSystem::RunningSystem(const Config& config, const std::string& run_dir)
   for (const hypervisor::Profile& profile : config.partitions) mover_.agent(system_.create(profile));
   service_ = std::make_unique<ControlService>(control_, address_);
   fs::permissions(socket_, fs::perms::owner_read | fs::perms::owner_write);
+  if (!config.control_address.empty()) {
+    gateway_ = std::make_unique<ControlGateway>(config.control_address, tls_, socket_);
+    control_.set_address(gateway_->address());
+    spdlog::info("{}: the control API listens at {}", name, gateway_->address());
+  }
   for (const auto& partition : system_.partitions()) {
     if (!partition->profile().auto_start) continue;
     try {
@@ -88,6 +103,7 @@ RunningSystem::RunningSystem(const Config& config, const std::string& run_dir)
 RunningSystem::~RunningSystem() {
   mover_.shut_down();
   control_.shut_down();
+  gateway_.reset();
   service_.reset();
   for (const auto& partition : system_.partitions()) {
     try {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "app/config.h"
+#include "app/control_gateway.h"
 #include "app/control_service.h"
 #include "app/managed_control.h"
 #include "hypervisor/system.h"
@@ -33,12 +34,14 @@ class RunningSystem {
 
  private:
   std::atomic<bool> stop_asked_{false};
+  const migration::TlsIdentity tls_;
   hypervisor::ManagedSystem system_;
   vios::Vios vios_;
   migration::Mover mover_;
   ManagedControl control_;
   std::string address_, socket_, link_;
   std::unique_ptr<ControlService> service_;
+  std::unique_ptr<ControlGateway> gateway_;
 };
 
 /// What the command line adds to the configuration.

@@ -232,6 +232,20 @@ int remove_terminal(Console& console, std::string_view, const Arguments& argumen
                            ->close_terminal(partition_of(arguments, "-p", "rmvterm")));
 }
 
+/// Where `source` finds `target`: a system of another host cannot use a socket of this one.
+std::string address_for(Console& console, const std::string& source, const std::string& target) {
+  const std::string address = console.systems().address(target);
+  if (address.starts_with("tls:") || !console.systems().address(source).starts_with("tls:")) return address;
+  control::ListRequest request;
+  request.set_resource("sys");
+  const control::Records answer = console.systems().connect(target)->list(request);
+  for (const control::Attribute& a : answer.records(0).attributes()) {
+    if (a.name() == "ipaddr" && !a.value().empty()) return "tls://" + a.value() + "/" + target;
+  }
+  throw std::runtime_error("The managed system " + source + " cannot reach " + target +
+                           ", which listens on this host only; give it a control_address.");
+}
+
 int migrate(Console& console, std::string_view, const Arguments& arguments) {
   const std::string operation = arguments.get("-o"), source = arguments.get("-m"),
                     target = arguments.get("-t");
@@ -248,7 +262,7 @@ int migrate(Console& console, std::string_view, const Arguments& arguments) {
   control::MigrateRequest request;
   request.set_lpar(partition_of(arguments, "-p", "migrlpar"));
   request.set_operation(operation);
-  if (!target.empty()) request.set_destination(console.systems().address(target));
+  if (!target.empty()) request.set_destination(address_for(console, source, target));
   request.set_wait(!arguments.has("--async"));
   if (moves) {
     for (const auto& [name, value] : parse_record(arguments.get("-i")))
@@ -274,6 +288,26 @@ int vios_command(Console& console, std::string_view, const Arguments& arguments)
   return show(console, console.systems().connect(arguments.get("-m"))->vios_command(request));
 }
 
+int make_connection(Console& console, std::string_view, const Arguments& arguments) {
+  console.out() << console.systems().add(arguments.get("--ip")) << "\n";
+  return 0;
+}
+
+int remove_connection(Console& console, std::string_view, const Arguments& arguments) {
+  console.systems().remove(arguments.get("-m"));
+  return 0;
+}
+
+int list_connections(Console& console, std::string_view, const Arguments& arguments) {
+  if (arguments.get("-r") != "all")
+    throw std::runtime_error("lssysconn does not list \"" + arguments.get("-r") + "\"; -r can be all.");
+  const auto connections = console.systems().connections();
+  if (connections.empty()) console.out() << "No results were found.\n";
+  for (const auto& [name, host] : connections)
+    console.out() << format_record({{"resource_type", "sys"}, {"name", name}, {"ipaddr", host}}) << "\n";
+  return 0;
+}
+
 struct Command {
   std::string_view name, form, about;
   std::span<const OptionSpec> options;
@@ -295,6 +329,10 @@ constexpr OptionSpec kMigrateOptions[] = {{"-o", true, true}, {"-m", true, true}
                                           {"-p", true},       {"--id", true},        {"--async", false},
                                           {"-i", true},       {"--vlanbridge", true}};
 constexpr OptionSpec kViosOptions[] = {{"-m", true, true}, {"-p", true}, {"--id", true}, {"-c", true, true}};
+
+constexpr OptionSpec kConnectOptions[] = {{"--ip", true, true}};
+constexpr OptionSpec kDisconnectOptions[] = {{"-m", true, true}};
+constexpr OptionSpec kConnectionsOptions[] = {{"-r", true, true}};
 
 constexpr Command kCommands[] = {
     {"lssyscfg", "lssyscfg -r sys|lpar|prof [-m SYSTEM] [-F name,...] [--header] [--filter lpar_names=NAME]",
@@ -320,6 +358,12 @@ constexpr Command kCommands[] = {
      "validates, starts, stops or recovers the move of a partition", kMigrateOptions, migrate},
     {"viosvrcmd", "viosvrcmd -m SYSTEM -p VIOS -c \"COMMAND\"", "runs a command on a Virtual I/O Server",
      kViosOptions, vios_command},
+    {"mksysconn", "mksysconn --ip HOST:PORT", "connects to a managed system of another host", kConnectOptions,
+     make_connection},
+    {"rmsysconn", "rmsysconn -m SYSTEM", "forgets a managed system of another host", kDisconnectOptions,
+     remove_connection},
+    {"lssysconn", "lssysconn -r all", "lists connections to managed systems of other hosts",
+     kConnectionsOptions, list_connections},
 };
 
 void help(std::ostream& out, const std::string& about) {

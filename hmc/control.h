@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "devices/tls.h"
 #include "hmc/control.pb.h"
 
 namespace baton::hmc {
@@ -43,7 +44,9 @@ class Control {
   virtual control::Outcome settle_move(control::StreamRequest request) = 0;
 };
 
-/// A client of the service at `address` ("unix:/run/.../POWER6-A.sock"). Connects at the first call.
-std::unique_ptr<Control> connect_control(const std::string& address);
+/// A client of the service at `address`: "unix:/run/.../POWER6-A.sock", or "tls://HOST:PORT/NAME", where the
+/// peer's certificate must bear the name. Connects at the first call.
+std::unique_ptr<Control> connect_control(const std::string& address,
+                                         std::shared_ptr<const devices::TlsIdentity> identity = nullptr);
 
 }  // namespace baton::hmc

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The control API over gRPC, client side. The only client file that sees gRPC's headers.
+#include <fcntl.h>
+#include <grpcpp/create_channel_posix.h>
 #include <grpcpp/grpcpp.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
 
+#include "devices/tcp.h"
+#include "devices/tls_tunnel.h"
 #include "hmc/control.grpc.pb.h"
 #include "hmc/control.h"
 
@@ -16,6 +22,7 @@ namespace {
 using Stream = grpc::ClientReaderWriter<control::TerminalInput, control::TerminalOutput>;
 
 constexpr auto kAnswerTime = std::chrono::seconds(15);
+constexpr std::string_view kTlsScheme = "tls://";
 
 [[noreturn]] void fail(const grpc::Status& status, const std::string& address) {
   if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
@@ -89,14 +96,8 @@ class GrpcTerminal final : public Terminal {
 
 class GrpcControl final : public Control {
  public:
-  explicit GrpcControl(const std::string& address) : address_(address) {
-    grpc::ChannelArguments arguments;
-    arguments.SetMaxReceiveMessageSize(16 << 20);
-    // Systems come and go at the same address: a cached dead connection must not be shared between clients.
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    stub_ = control::Control::NewStub(
-        grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
-  }
+  GrpcControl(const std::string& address, std::shared_ptr<const devices::TlsIdentity> identity)
+      : address_(address), identity_(std::move(identity)) {}
 
   control::Records list(const control::ListRequest& request) override {
     return call<control::Records>(&control::Control::Stub::List, request, true);
@@ -106,7 +107,7 @@ class GrpcControl final : public Control {
   }
   std::unique_ptr<Terminal> open_terminal(const std::string& lpar, bool force,
                                           TerminalHandler handler) override {
-    return std::make_unique<GrpcTerminal>(*stub_, lpar, force, std::move(handler), address_);
+    return std::make_unique<GrpcTerminal>(*stub(), lpar, force, std::move(handler), address_);
   }
   control::Outcome close_terminal(const std::string& lpar) override {
     control::TerminalRequest request;
@@ -147,19 +148,69 @@ class GrpcControl final : public Control {
     grpc::ClientContext context;
     if (limited) context.set_deadline(std::chrono::system_clock::now() + kAnswerTime);
     Answer answer;
-    const grpc::Status status = ((*stub_).*method)(&context, request, &answer);
+    const std::shared_ptr<control::Control::Stub> stub = this->stub();
+    const grpc::Status status = ((*stub).*method)(&context, request, &answer);
     if (!status.ok()) fail(status, address_);
     return answer;
   }
 
-  std::string address_;
-  std::unique_ptr<control::Control::Stub> stub_;
+  /// Connects, or connects anew when a tunnel broke; a unix socket's channel does so by itself.
+  std::shared_ptr<control::Control::Stub> stub() {
+    const std::lock_guard hold(lock_);
+    if (stub_ && !(tunnel_ && tunnel_->over())) return stub_;
+    stub_ = nullptr;
+    tunnel_ = nullptr;
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(16 << 20);
+    // Systems come and go at the same address: a cached dead connection must not be shared between clients.
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    std::shared_ptr<grpc::Channel> channel;
+    if (address_.starts_with(kTlsScheme)) {
+      channel = grpc::CreateCustomInsecureChannelFromFd(address_, open_tunnel(), arguments);
+    } else {
+      channel = grpc::CreateCustomChannel(address_, grpc::InsecureChannelCredentials(), arguments);
+    }
+    stub_ = control::Control::NewStub(channel);
+    return stub_;
+  }
+
+  /// Our end of a tunnel to "tls://HOST:PORT/NAME"; without a name to whoever the authority knows.
+  int open_tunnel() {
+    const std::size_t slash = address_.find('/', kTlsScheme.size());
+    const std::string host = address_.substr(kTlsScheme.size(), slash - kTlsScheme.size());
+    const std::string name = slash == std::string::npos ? "" : address_.substr(slash + 1);
+    if (!identity_)
+      throw std::runtime_error("The managed system at " + host +
+                               " needs a certificate, and there is none here.");
+    const int fd = devices::connect_tcp(host, kAnswerTime);
+    int ends[2] = {-1, -1};
+    try {
+      auto tls =
+          std::make_unique<devices::TlsChannel>(identity_, fd, devices::TlsChannel::Role::kClient, name);
+      tls->handshake();
+      devices::set_socket_timeout(fd, std::chrono::milliseconds(0));
+      if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)) throw std::runtime_error("no sockets");
+      fcntl(ends[0], F_SETFL, O_NONBLOCK);
+      tunnel_ = std::make_unique<devices::TlsTunnel>(std::move(tls), fd, ends[1]);
+    } catch (const std::exception& problem) {
+      ::close(fd);
+      throw std::runtime_error("The managed system at " + host + " was not connected: " + problem.what());
+    }
+    return ends[0];
+  }
+
+  const std::string address_;
+  const std::shared_ptr<const devices::TlsIdentity> identity_;
+  std::mutex lock_;
+  std::unique_ptr<devices::TlsTunnel> tunnel_;
+  std::shared_ptr<control::Control::Stub> stub_;
 };
 
 }  // namespace
 
-std::unique_ptr<Control> connect_control(const std::string& address) {
-  return std::make_unique<GrpcControl>(address);
+std::unique_ptr<Control> connect_control(const std::string& address,
+                                         std::shared_ptr<const devices::TlsIdentity> identity) {
+  return std::make_unique<GrpcControl>(address, std::move(identity));
 }
 
 }  // namespace baton::hmc

@@ -11,7 +11,10 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
+
+#include "devices/authority.h"
 
 namespace baton::hmc {
 
@@ -66,6 +69,9 @@ std::vector<std::string> RunDirectory::names() {
     if (entry.path().extension() == ".sock" && socket_answers(entry.path()))
       out.push_back(entry.path().stem());
   }
+  for (const auto& [name, host] : connections()) {
+    if (std::find(out.begin(), out.end(), name) == out.end()) out.push_back(name);
+  }
   std::sort(out.begin(), out.end());
   return out;
 }
@@ -79,11 +85,74 @@ std::string RunDirectory::address(const std::string& name) {
         "There is no managed system " + name + " in " + path_ +
         (known.empty() ? "; start one with \"baton system CONFIG.toml\"." : "; there is " + known + "."));
   }
-  return "unix:" + socket_path(path_, name);
+  if (const std::string path = socket_path(path_, name); socket_answers(path)) return "unix:" + path;
+  return "tls://" + connections()[name] + "/" + name;
 }
 
 std::shared_ptr<Control> RunDirectory::connect(const std::string& name) {
-  return connect_control(address(name));
+  const std::string where = address(name);
+  return connect_control(where, where.starts_with("tls:") ? identity() : nullptr);
+}
+
+// -- systems of other hosts
+
+std::string Systems::add(const std::string&) {
+  throw std::runtime_error("No other system can be added here.");
+}
+void Systems::remove(const std::string&) { throw std::runtime_error("No system can be removed here."); }
+
+const std::shared_ptr<const devices::TlsIdentity>& RunDirectory::identity() {
+  if (identity_) return identity_;
+  devices::TlsFiles own;
+  const auto from = [](const char* variable) {
+    const char* value = std::getenv(variable);
+    return std::string(value ? value : "");
+  };
+  own = {from("BATON_TLS_AUTHORITY"), from("BATON_TLS_CERTIFICATE"), from("BATON_TLS_KEY")};
+  if (own.authority.empty()) own = devices::local_identity(devices::state_directory(), "console");
+  return identity_ = std::make_shared<devices::TlsIdentity>(own);
+}
+
+std::map<std::string, std::string> RunDirectory::connections() {
+  std::map<std::string, std::string> out;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(path_, error)) {
+    if (entry.path().extension() != ".connection") continue;
+    std::ifstream file(entry.path());
+    if (std::string host; file >> host) out[entry.path().stem()] = host;
+  }
+  return out;
+}
+
+std::string RunDirectory::add(const std::string& host) {
+  control::ListRequest request;
+  request.set_resource("sys");
+  const control::Records answer = connect_control("tls://" + host, identity())->list(request);
+  std::string name;
+  for (const control::Record& record : answer.records()) {
+    for (const control::Attribute& a : record.attributes()) {
+      if (a.name() == "name") name = a.value();
+    }
+  }
+  const bool plain =
+      !name.empty() && name[0] != '.' && name.find('/') == std::string::npos && name.size() < 64;
+  if (!plain) throw std::runtime_error("The managed system at " + host + " gives no usable name.");
+  const std::vector<std::string> known = names();
+  const auto others = connections();
+  if (std::find(known.begin(), known.end(), name) != known.end() && !others.contains(name))
+    throw std::runtime_error("A managed system named " + name + " runs on this host already.");
+  if (!(std::ofstream(path_ + "/" + name + ".connection") << host << "\n"))
+    throw std::runtime_error("The run directory " + path_ + " cannot be written.");
+  return name;
+}
+
+void RunDirectory::remove(const std::string& name) {
+  if (!connections().contains(name)) {
+    throw std::runtime_error("There is no connection to a managed system " + name +
+                             "; lssysconn -r all lists those that there are.");
+  }
+  std::error_code error;
+  std::filesystem::remove(path_ + "/" + name + ".connection", error);
 }
 
 }  // namespace baton::hmc

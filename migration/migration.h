@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "devices/tls.h"
 #include "hypervisor/system.h"
 #include "vios/vios.h"
 
@@ -88,9 +89,10 @@ class Mover {
  public:
   /// `listen_address`: where movers of other systems connect, "127.0.0.1" or "127.0.0.1:4711".
   /// `ownership_file`: where arrivals are recorded, so that a source can still ask after a restart; empty:
-  /// not recorded. Throws std::runtime_error when the address cannot be had.
+  /// not recorded. `tls`: who this system is to other movers; null: connections are not encrypted. Throws
+  /// std::runtime_error when the address cannot be had.
   Mover(hypervisor::ManagedSystem& system, vios::Vios& vios, const std::string& listen_address = "127.0.0.1",
-        const std::string& ownership_file = {});
+        const std::string& ownership_file = {}, std::shared_ptr<const devices::TlsIdentity> tls = nullptr);
   ~Mover();
   /// Rolls back the moves that can still be, and takes no more. Call it before the partitions are stopped.
   void shut_down();

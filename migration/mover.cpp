@@ -40,14 +40,19 @@ bool is_default_vtd(const std::string& name) {
 
 struct Mover::Private {
   Private(hypervisor::ManagedSystem& managed, vios::Vios& server, const std::string& address,
-          const std::string& ownership)
-      : system(managed), vios(server), listener(address), ownership_file(ownership) {
+          const std::string& ownership, TlsIdentity identity)
+      : system(managed),
+        vios(server),
+        tls(std::move(identity)),
+        listener(address, tls),
+        ownership_file(ownership) {
     std::ifstream file(ownership_file);
     for (u64 id; file >> std::hex >> id;) owned.insert(id);
   }
 
   hypervisor::ManagedSystem& system;
   vios::Vios& vios;
+  const TlsIdentity tls;
   ListeningSocket listener;
   std::function<void(Partition&, const std::string&)> departure;
 
@@ -318,8 +323,8 @@ void Mover::Private::tick() {
 // -- Mover
 
 Mover::Mover(hypervisor::ManagedSystem& system, vios::Vios& vios, const std::string& listen_address,
-             const std::string& ownership_file)
-    : p_(std::make_unique<Private>(system, vios, listen_address, ownership_file)) {
+             const std::string& ownership_file, std::shared_ptr<const devices::TlsIdentity> tls)
+    : p_(std::make_unique<Private>(system, vios, listen_address, ownership_file, std::move(tls))) {
   p_->acceptor = std::thread([this] { p_->accept_loop(); });
   p_->ticker = std::thread([this] { p_->tick_loop(); });
 }
@@ -394,7 +399,7 @@ void Mover::migrate(const std::shared_ptr<Partition>& partition, RemoteSystem& r
       throw Refused(
           {make_finding(Message::kTooManyMoves, {p_->system.identity().name, std::to_string(kMoveLimit)})});
     }
-    move = std::make_shared<SourceMove>(p_->system, p_->vios, partition, guest, active, remote_name,
+    move = std::make_shared<SourceMove>(p_->system, p_->vios, p_->tls, partition, guest, active, remote_name,
                                         [this](Partition& leaving, const std::string& to) {
                                           p_->forget_agent(&leaving);
                                           decltype(p_->departure) callback;

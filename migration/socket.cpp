@@ -11,26 +11,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstring>
+#include <system_error>
+
+#include "devices/tcp.h"
 
 namespace baton::migration {
 namespace {
-
-bool parse_address(const std::string& text, sockaddr_in& out) {
-  std::string host = text;
-  unsigned port = 0;
-  if (const std::size_t colon = text.find(':'); colon != std::string::npos) {
-    const char* end = text.data() + text.size();
-    const auto [rest, error] = std::from_chars(text.data() + colon + 1, end, port);
-    if (error != std::errc() || rest != end || port > 65535) return false;
-    host.resize(colon);
-  }
-  out = {};
-  out.sin_family = AF_INET;
-  out.sin_port = htons(static_cast<u16>(port));
-  return inet_pton(AF_INET, host.c_str(), &out.sin_addr) == 1;
-}
 
 [[noreturn]] void fail() {
   if (errno == EAGAIN || errno == EWOULDBLOCK) throw StreamError("The other mover did not go on in time.");
@@ -39,7 +26,7 @@ bool parse_address(const std::string& text, sockaddr_in& out) {
 
 }  // namespace
 
-Socket::Socket(int fd) : fd_(fd) {
+Socket::Socket(int fd, std::unique_ptr<devices::TlsChannel> tls) : fd_(fd), tls_(std::move(tls)) {
   const int one = 1, buffer = 4 << 20;
   setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   setsockopt(fd_, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
@@ -49,13 +36,34 @@ Socket::Socket(int fd) : fd_(fd) {
 
 Socket::~Socket() { ::close(fd_); }
 
-void Socket::set_timeout(std::chrono::milliseconds timeout) {
-  const timeval value{timeout.count() / 1000, (timeout.count() % 1000) * 1000};
-  setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &value, sizeof value);
-  setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &value, sizeof value);
+void Socket::set_timeout(std::chrono::milliseconds timeout) { devices::set_socket_timeout(fd_, timeout); }
+
+namespace {
+
+/// What can go wrong below becomes what can go wrong in a stream.
+template <class Transfer>
+void over_tls(Transfer&& transfer) try {
+  transfer();
+} catch (const devices::TlsError& problem) {
+  throw StreamError("The connection between the movers was refused: " + std::string(problem.what()));
+} catch (const std::system_error& problem) {
+  errno = problem.code().value();
+  fail();
 }
 
+}  // namespace
+
 void Socket::read(std::span<u8> out) {
+  if (tls_) {
+    over_tls([&] {
+      while (!out.empty()) {
+        const std::size_t n = tls_->read(out);
+        if (n == 0) throw StreamError("The other mover closed the connection.");
+        out = out.subspan(n);
+      }
+    });
+    return;
+  }
   while (!out.empty()) {
     const ssize_t n = ::recv(fd_, out.data(), out.size(), 0);
     if (n == 0) throw StreamError("The other mover closed the connection.");
@@ -68,6 +76,10 @@ void Socket::read(std::span<u8> out) {
 }
 
 void Socket::write(std::span<const std::span<const u8>> parts) {
+  if (tls_) {
+    over_tls([&] { tls_->write(parts); });
+    return;
+  }
   iovec vectors[8];
   std::size_t count = 0;
   for (const std::span<const u8>& part : parts) {
@@ -100,23 +112,33 @@ void Socket::write(std::span<const std::span<const u8>> parts) {
 
 void Socket::shut_down() { ::shutdown(fd_, SHUT_RDWR); }
 
-std::unique_ptr<Socket> connect_to(const std::string& address, std::chrono::milliseconds timeout) {
-  sockaddr_in to;
-  if (!parse_address(address, to)) throw StreamError("The mover's address " + address + " is not HOST:PORT.");
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) fail();
-  auto out = std::make_unique<Socket>(fd);
-  out->set_timeout(timeout);
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to)) {
-    throw StreamError("The mover at " + address + " cannot be reached: " + std::strerror(errno) + ".");
+std::unique_ptr<Socket> connect_to(const std::string& address, std::chrono::milliseconds timeout,
+                                   const TlsIdentity& tls, const std::string& peer_name) {
+  int fd;
+  try {
+    fd = devices::connect_tcp(address, timeout);
+  } catch (const std::runtime_error& problem) {
+    throw StreamError("The mover at " + std::string(problem.what()));
   }
+  std::unique_ptr<devices::TlsChannel> channel;
+  if (tls) {
+    channel = std::make_unique<devices::TlsChannel>(tls, fd, devices::TlsChannel::Role::kClient, peer_name);
+  }
+  auto* handshake = channel.get();
+  auto out = std::make_unique<Socket>(fd, std::move(channel));
+  out->set_timeout(timeout);
+  if (handshake) over_tls([&] { handshake->handshake(); });
   return out;
 }
 
-ListeningSocket::ListeningSocket(const std::string& address) {
-  sockaddr_in to;
-  if (!parse_address(address, to))
-    throw std::runtime_error("The mover address " + address + " is not HOST or HOST:PORT.");
+ListeningSocket::ListeningSocket(const std::string& address, TlsIdentity tls,
+                                 const std::string& configured_by)
+    : tls_(std::move(tls)) {
+  const auto parsed = devices::parse_address(address);
+  if (!parsed)
+    throw std::runtime_error("The address " + address + " is not HOST or HOST:PORT; change \"" +
+                             configured_by + "\".");
+  sockaddr_in to = *parsed;
   fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   stop_ = eventfd(0, EFD_CLOEXEC);
   const int one = 1;
@@ -127,8 +149,8 @@ ListeningSocket::ListeningSocket(const std::string& address) {
     const std::string why = std::strerror(errno);
     ::close(fd_);
     ::close(stop_);
-    throw std::runtime_error("The mover cannot listen on " + address + ": " + why +
-                             "; change \"mover_address\".");
+    throw std::runtime_error("The system cannot listen on " + address + ": " + why + "; change \"" +
+                             configured_by + "\".");
   }
   char host[INET_ADDRSTRLEN];
   inet_ntop(AF_INET, &to.sin_addr, host, sizeof host);
@@ -141,12 +163,20 @@ ListeningSocket::~ListeningSocket() {
 }
 
 std::unique_ptr<Socket> ListeningSocket::accept() {
+  const int fd = accept_descriptor();
+  if (fd < 0) return nullptr;
+  if (!tls_) return std::make_unique<Socket>(fd);
+  return std::make_unique<Socket>(
+      fd, std::make_unique<devices::TlsChannel>(tls_, fd, devices::TlsChannel::Role::kServer));
+}
+
+int ListeningSocket::accept_descriptor() {
   while (true) {
     pollfd fds[2] = {{fd_, POLLIN, 0}, {stop_, POLLIN, 0}};
-    if (poll(fds, 2, -1) < 0 && errno != EINTR) return nullptr;
-    if (fds[1].revents) return nullptr;
+    if (poll(fds, 2, -1) < 0 && errno != EINTR) return -1;
+    if (fds[1].revents) return -1;
     const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC);
-    if (fd >= 0) return std::make_unique<Socket>(fd);
+    if (fd >= 0) return fd;
     // Out of descriptors: the connection stays in the queue; do not spin on it.
     if (errno == EMFILE || errno == ENFILE) usleep(100'000);
   }

@@ -38,11 +38,12 @@ std::string hex(u64 value) {
 
 }  // namespace
 
-SourceMove::SourceMove(hypervisor::ManagedSystem& system, vios::Vios& vios,
+SourceMove::SourceMove(hypervisor::ManagedSystem& system, vios::Vios& vios, TlsIdentity tls,
                        std::shared_ptr<Partition> partition, std::shared_ptr<GuestAgent> agent, bool active,
                        const std::string& remote_name, Departure departure)
     : system_(system),
       vios_(vios),
+      tls_(std::move(tls)),
       partition_(std::move(partition)),
       agent_(std::move(agent)),
       active_(active),
@@ -102,7 +103,7 @@ void SourceMove::move(RemoteSystem& remote, const Description& description) {
   Preamble preamble;
   preamble.stream_id = stream_id_;
   if (!key_from_hex(shell.key, preamble.key)) throw std::runtime_error("The destination gave no usable key.");
-  socket_ = connect_to(shell.mover_address, kStreamTimeout);
+  socket_ = connect_to(shell.mover_address, kStreamTimeout, tls_, remote_name_);
   write_preamble(*socket_, preamble);
   writer_.emplace(*socket_);
   FrameWriter& writer = *writer_;

@@ -27,7 +27,7 @@ class SourceMove final : public hypervisor::MobilityListener {
  public:
   /// Called once, when the partition has left and before it is removed.
   using Departure = std::function<void(hypervisor::Partition&, const std::string& remote)>;
-  SourceMove(hypervisor::ManagedSystem& system, vios::Vios& vios,
+  SourceMove(hypervisor::ManagedSystem& system, vios::Vios& vios, TlsIdentity tls,
              std::shared_ptr<hypervisor::Partition> partition, std::shared_ptr<GuestAgent> agent, bool active,
              const std::string& remote_name, Departure departure);
   ~SourceMove() override;
@@ -68,6 +68,7 @@ class SourceMove final : public hypervisor::MobilityListener {
 
   hypervisor::ManagedSystem& system_;
   vios::Vios& vios_;
+  const TlsIdentity tls_;
   const std::shared_ptr<hypervisor::Partition> partition_;
   const std::shared_ptr<GuestAgent> agent_;
   const bool active_;

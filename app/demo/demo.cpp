@@ -215,6 +215,8 @@ class Demonstration {
     std::error_code error;
     const std::string program = fs::read_symlink("/proc/self/exe", error);
     const std::string run_dir = options_.run_dir.empty() ? sockets_ : options_.run_dir;
+    ::setenv("BATON_STATE_DIR", (run_dir + "/state").c_str(),
+             0);  // The systems' certificates go with the rest.
     for (System& system : systems_) {
       write_config(system, &system == &systems_[0]);
       system.process = std::make_unique<Child>(

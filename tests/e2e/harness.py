@@ -125,14 +125,14 @@ class Console(Shell):
 
 
 class System:
-    def __init__(self, site, name, config, words=()):
+    def __init__(self, site, name, config, words=(), run_dir=None):
         self.name = name
         self.config = os.path.join(site.folder, name + ".toml")
         self.log = os.path.join(site.folder, name + ".log")
         with open(self.config, "w") as f:
             f.write(config)
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen([BATON, "--run-dir", site.run_dir, "system", self.config, *words],
+            self.process = subprocess.Popen([BATON, "--run-dir", run_dir or site.run_dir, "system", self.config, *words],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
 
     def said(self):
@@ -163,6 +163,7 @@ class Site(unittest.TestCase):
         os.makedirs(self.folder)
         self.run_dir = tempfile.mkdtemp(prefix="baton-e2e-")  # short: unix sockets have short names
         self.addCleanup(shutil.rmtree, self.run_dir, True)
+        os.environ["BATON_STATE_DIR"] = self.run_dir + "/state"
         self.systems, self.children = [], []
 
     def tearDown(self):
@@ -217,9 +218,9 @@ class Site(unittest.TestCase):
         self.assertTrue(system.alive(), system.said())
         return system
 
-    def hmc(self, command):
+    def hmc(self, command, run_dir=None):
         """(return code, output, errors) of one console command."""
-        done = subprocess.run([BATON, "--run-dir", self.run_dir, "hmc", "-c", command], stdin=subprocess.DEVNULL,
+        done = subprocess.run([BATON, "--run-dir", run_dir or self.run_dir, "hmc", "-c", command], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=LIMIT)
         return done.returncode, done.stdout.decode(), done.stderr.decode()
 

@@ -90,7 +90,15 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[system]\nserial = \"10BA70A\"\n", "1", "\"name\" in [system] is missing"},
         Wrong{"[system]\nname = \"../x\"\n", "2", "letters"},
         Wrong{"[system]\nname = \"A\"\nprocessors = 0\n", "3", "from 1 to 64"},
-        Wrong{"[system]\nname = \"A\"\nmover_address = \"0.0.0.0\"\n", "3", "loopback"},
+        Wrong{"[system]\nname = \"A\"\nmover_address = \"0.0.0.0\"\n", "3", "address of this host"},
+        Wrong{"[system]\nname = \"A\"\nencryption = false\nmover_address = \"192.0.2.7\"\n", "4", "loopback"},
+        Wrong{"[system]\nname = \"A\"\nencryption = false\ncontrol_address = \"127.0.0.1:99\"\n", "4",
+              "encryption"},
+        Wrong{"[system]\nname = \"A\"\ntls_key = \"a.key\"\n", "1", "all three or none"},
+        Wrong{"[system]\nname = \"A\"\nmemory_block = 48\n", "3", "16, 32, 64"},
+        Wrong{"[system]\nname = \"A\"\n[vios]\n[[vios.disk]]\nname = \"hdisk0\"\nuri = \"file:x\"\nkind = "
+              "\"tape\"\n",
+              "7", "logical_volume"},
         Wrong{"[system]\nname = \"A\"\ncontrol = \"0.0.0.0:80\"\n", "3", "unix:PATH"},
         Wrong{"[system]\nname = \"A\"\n[[partition]]\nname = \"p\"\nmemory =\n", "5", "not TOML"},
         Wrong{

@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "devices/authority.h"
 #include "migration/description.h"
 #include "migration/socket.h"
 #include "tests/migration/support.h"
@@ -252,6 +253,34 @@ TEST_F(MoverTest, AnArrivalIsRememberedAcrossARestart) {
   Machine again("B", "10BA70B", {}, directory_.path() / "B.arrivals");
   EXPECT_TRUE(again.mover.settle(stream));
   EXPECT_FALSE(again.mover.settle(stream + 1));
+}
+
+TEST_F(MoverTest, MoversOfOneAuthorityMoveOverTls) {
+  const std::string state = devices::state_directory(directory_.path() / "state");
+  const auto who = [&](const std::string& name) {
+    return std::make_shared<devices::TlsIdentity>(devices::local_identity(state, name));
+  };
+  Machine source("S", "10BA70S", {{"hdisk0", directory_.disk("lun0")}}, {}, who("S")),
+      target("T", "10BA70T", {{"hdisk0", directory_.disk("lun0")}}, {}, who("T"));
+  Direct remote(target);
+  const auto partition = source.system.create(small_profile("hdisk0"));
+  source.mover.migrate(partition, remote);
+  expect_only_on(target, source);
+
+  // Neither side speaks to one without a certificate, or of another authority.
+  Direct back(a_);
+  EXPECT_THROW(target.mover.migrate(target.system.find("lpar1"), back), std::runtime_error);
+  EXPECT_TRUE(target.system.find("lpar1"));
+  partition_ = nullptr;
+  a_.system.remove(2);
+  const std::string foreign = devices::state_directory(directory_.path() / "foreign");
+  Machine stranger("X", "10BA70X", {{"hdisk0", directory_.disk("lun0")}}, {},
+                   std::make_shared<devices::TlsIdentity>(devices::local_identity(foreign, "X")));
+  Direct strange(stranger);
+  EXPECT_THROW(target.mover.migrate(target.system.find("lpar1"), strange), std::runtime_error);
+  EXPECT_TRUE(target.system.find("lpar1"));
+  EXPECT_TRUE(stranger.system.partitions().empty());
+  EXPECT_THROW(connect_to(target.mover.address(), std::chrono::seconds(5), who("S"), "not T"), StreamError);
 }
 
 TEST_F(MoverTest, GarbageAtTheMoverHarmsNothing) {

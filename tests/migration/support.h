@@ -59,12 +59,12 @@ class Directory {
 /// A managed system without control service.
 struct Machine {
   Machine(const std::string& name, const std::string& serial, std::vector<vios::ViosConfig::Disk> disks,
-          const std::string& ownership = {})
+          const std::string& ownership = {}, std::shared_ptr<const devices::TlsIdentity> tls = nullptr)
       : system(
             {.name = name, .type_model = "9117-MMA", .serial = serial, .memory = 1ull << 30, .processors = 4},
             ""),
         vios(system, config(std::move(disks))),
-        mover(system, vios, "127.0.0.1", ownership) {
+        mover(system, vios, "127.0.0.1", ownership, std::move(tls)) {
     system.set_io_server(&vios);
   }
   ~Machine() { mover.shut_down(); }
