@@ -160,7 +160,9 @@ int run(Config& config, const std::string& run_dir, const SystemOptions& options
                config.identity.type_model, config.identity.serial, running.address());
   const timespec tick{0, 200'000'000};
   int number = 0;
-  while (!running.stop_asked() && left && (number = sigtimedwait(&signals, nullptr, &tick)) < 0) {
+  // A system without partitions, such as the destination of a move, has none that could be left.
+  const auto over = [&] { return options.stop_at && !left; };
+  while (!running.stop_asked() && !over() && (number = sigtimedwait(&signals, nullptr, &tick)) < 0) {
   }
   spdlog::info("managed system {} stops", config.identity.name);
   return 0;
