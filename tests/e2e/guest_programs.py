@@ -5,6 +5,7 @@ A test derives from `GuestPrograms`, builds its files below a `cached` folder an
 """
 import collections
 import contextlib
+import csv
 import fcntl
 import glob
 import hashlib
@@ -93,6 +94,28 @@ def cached(name, *inputs):
         open(folder + "/.made", "w").close()
 
 
+class Ledger:
+    """The rows of tests/cpu/data/NAME.csv, which excuse what is not as expected. One that excuses nothing is to go."""
+
+    def __init__(self, name):
+        self.name = name
+        with open(f"{HERE}/../cpu/data/{name}.csv", newline="") as f:
+            self.rows = list(csv.DictReader(line for line in f if not line.startswith("#")))
+        self.used = set()
+
+    def of(self, kind):
+        return [row for row in self.rows if row["kind"] == kind]
+
+    def excuse(self, row):
+        """Notes that the row was needed; its reason."""
+        self.used.add(self.rows.index(row))
+        return row["reason"]
+
+    def unused(self):
+        return {f"{self.name}.csv: " + ",".join(value for value in row.values() if value): "excused nothing"
+                for n, row in enumerate(self.rows) if n not in self.used}
+
+
 def debian_source(package, *paths):
     """The folder with Debian's source of the package, unpacked (only the paths named, if any)."""
     log = f"{CACHE}/{package}.log"
@@ -149,6 +172,12 @@ def own_program(name, *flags):
 
 
 class GuestPrograms(harness.Site):
+    def kernel_source(self):
+        """The folder of the kernel's source that the guest was built from."""
+        found = sorted(path for path in glob.glob(f"{harness.GUEST}/work/linux-source-*") if os.path.isdir(path))
+        self.assertTrue(found, "the kernel's source is missing; build it with: ./run guest")
+        return found[-1]
+
     def programs_disk(self, files, programs):
         """An ext4 image: files/ (that folder), run, list, out/."""
         stage, image = self.folder + "/stage", self.folder + "/programs.img"
