@@ -31,9 +31,15 @@ int main(int argc, char** argv) try {
             "What executes partitions' code: auto (the fastest that the host allows), interpreter or stencil "
             "(also engine in the configuration)")
         ->check(CLI::IsMember({"auto", "interpreter", "stencil"}));
+    verb.add_option("--symbols", to.symbols,
+                    "System.map of the partition's kernel, for what names guest code");
     verb.add_option("--replay", to.replay, "Takes what came from outside from this log of --record");
   };
   system_options(*system, options);
+  system->add_flag("--engine-stats", options.engine_stats,
+                   "Prints at the end where time went, what was compiled, and why engines were left");
+  system->add_flag("--perf-map", options.perf_map,
+                   "Names compiled guest code for perf, in /tmp/perf-PID.map");
   system->add_flag("--deterministic", options.deterministic,
                    "Time is the number of instructions; partitions must have one processor");
   system->add_option("--record", options.record,
@@ -50,7 +56,6 @@ int main(int argc, char** argv) try {
   trace->add_option("--from", trace_options.from,
                     "Number of the first instruction to print, counted from power-on");
   trace->add_option("--count", trace_options.count, "How many to print (100 unless said)");
-  trace->add_option("--symbols", trace_options.symbols, "System.map of the partition's kernel");
   system_options(*trace, trace_options.system);
 
   std::string command;

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <stdexcept>
 
+#include "app/engine_report.h"
 #include "app/tracer.h"
 #include "devices/authority.h"
 #include "hmc/systems.h"
@@ -105,6 +106,13 @@ RunningSystem::~RunningSystem() {
   control_.shut_down();
   gateway_.reset();
   service_.reset();
+  power_off();
+  std::error_code error;
+  fs::remove(socket_, error);
+  if (!link_.empty()) fs::remove(link_, error);
+}
+
+void RunningSystem::power_off() {
   for (const auto& partition : system_.partitions()) {
     try {
       partition->power_off();
@@ -112,9 +120,6 @@ RunningSystem::~RunningSystem() {
       spdlog::error("partition {}: {}", partition->name(), problem.what());
     }
   }
-  std::error_code error;
-  fs::remove(socket_, error);
-  if (!link_.empty()) fs::remove(link_, error);
 }
 
 namespace {
@@ -132,6 +137,9 @@ int run(Config& config, const std::string& run_dir, const SystemOptions& options
       std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
   spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
   if (options.engine) config.identity.engine.engine = *options.engine;
+  config.identity.engine.statistics = options.engine_stats;
+  std::optional<PerfMap> perf_map;
+  if (options.perf_map) config.identity.engine.listener = &perf_map.emplace(Symbols(options.symbols));
   hypervisor::Determinism& how = config.identity.determinism;
   how.on |= options.deterministic || !options.record.empty() || !options.replay.empty() || options.stop_at ||
             options.digest_every;
@@ -165,6 +173,10 @@ int run(Config& config, const std::string& run_dir, const SystemOptions& options
   while (!running.stop_asked() && !over() && (number = sigtimedwait(&signals, nullptr, &tick)) < 0) {
   }
   spdlog::info("managed system {} stops", config.identity.name);
+  if (options.engine_stats) {
+    running.power_off();
+    std::cout << engine_report(running.system()) << std::flush;
+  }
   return 0;
 }
 
@@ -180,7 +192,7 @@ int run_trace(const std::string& config_path, const std::string& run_dir, TraceO
   if (config.partitions.size() != 1)
     throw std::runtime_error(config_path + " has " + std::to_string(config.partitions.size()) +
                              " partitions; to trace one, leave only that one in.");
-  Tracer tracer(options.symbols, std::cout);
+  Tracer tracer(Symbols(options.system.symbols), std::cout);
   hypervisor::Determinism& how = config.identity.determinism;
   how.trace_from = options.from;
   how.trace_count = options.count;

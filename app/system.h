@@ -26,6 +26,8 @@ class RunningSystem {
   /// Powers partitions off and removes the socket.
   ~RunningSystem();
 
+  void power_off();  ///< Every partition.
+
   hypervisor::ManagedSystem& system() { return system_; }
   vios::Vios& vios() { return vios_; }
   migration::Mover& mover() { return mover_; }
@@ -48,7 +50,10 @@ class RunningSystem {
 struct SystemOptions {
   std::optional<cpu::Engine> engine;
   bool deterministic = false;
-  std::string record, replay;         ///< Either makes it deterministic, as the next two do.
+  std::string record, replay;  ///< Either makes it deterministic, as the next two do.
+  bool engine_stats = false;   ///< Print what the engines did at the end.
+  bool perf_map = false;       ///< Name compiled code for perf.
+  std::string symbols;         ///< System.map of what runs, for perf_map and for "baton trace"; empty: none.
   u64 stop_at = 0, digest_every = 0;  ///< Instructions; 0: never. With stop_at every partition is started.
 };
 
@@ -58,7 +63,6 @@ int run_system(const std::string& config_path, const std::string& run_dir, const
 /// "baton trace".
 struct TraceOptions {
   u64 from = 0, count = 100;  ///< Instructions of the partition, counted from its power-on.
-  std::string symbols;        ///< System.map of what runs; empty: none.
   SystemOptions system;
 };
 

@@ -4,44 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
-#include <stdexcept>
 
 #include "cpu/isa/isa.h"
 #include "cpu/semantics/system.h"
 
 namespace baton::app {
-
-Tracer::Tracer(const std::string& symbols, std::ostream& out) : out_(out) {
-  if (symbols.empty()) return;
-  std::ifstream file(symbols);
-  std::string line;
-  while (std::getline(file, line)) {
-    std::istringstream fields(line);
-    u64 address = 0;
-    char type = 0;
-    std::string name;
-    if (!(fields >> std::hex >> address >> type >> name)) {
-      symbols_.clear();
-      break;
-    }
-    // Functions only; of several names for one address the first.
-    if (type == 't' || type == 'T' || type == 'W' || type == 'w') symbols_.try_emplace(address, name);
-  }
-  if (symbols_.empty())
-    throw std::runtime_error(symbols +
-                             " is no table of symbols; name the System.map of the kernel that runs.");
-}
-
-std::string Tracer::symbol(u64 address) const {
-  auto found = symbols_.upper_bound(address);
-  if (found == symbols_.begin()) return "";
-  found--;
-  constexpr u64 kFar = 1 << 20;
-  if (address - found->first > kFar) return "";
-  return fmt::format("<{}+0x{:x}>", found->second, address - found->first);
-}
 
 Tracer::Registers Tracer::registers_of(const cpu::State& s) {
   Registers r{};
@@ -86,8 +53,9 @@ void Tracer::see(const cpu::State& state) {
   const cpu::Translated at = state.thread->translate(state.nia, cpu::Access::kFetch);
   const u32 stored = at.ok ? state.thread->domain().memory().load<u32>(at.ra).value_or(0) : 0;
   const u32 word = state.msr & cpu::msr::LE ? byteswap(stored) : stored;
-  line_ = fmt::format("{:>10} {:016x} {}{}{:08x} {:<28}", state.instructions.load(), state.nia,
-                      symbol(state.nia), symbols_.empty() ? "" : " ", word,
+  std::string symbol = symbols_.at(state.nia);
+  if (!symbol.empty()) symbol = "<" + symbol + "> ";
+  line_ = fmt::format("{:>10} {:016x} {}{:08x} {:<28}", state.instructions.load(), state.nia, symbol, word,
                       at.ok ? cpu::isa::disassemble(state.nia, word) : "(not mapped)");
 }
 

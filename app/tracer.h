@@ -3,11 +3,11 @@
 #pragma once
 
 #include <array>
-#include <map>
 #include <optional>
 #include <ostream>
 #include <string>
 
+#include "app/symbols.h"
 #include "cpu/thread.h"
 
 namespace baton::app {
@@ -16,9 +16,7 @@ namespace baton::app {
 /// changed.
 class Tracer {
  public:
-  /// `symbols`: a System.map (address, type, name on each line), or empty. Throws std::runtime_error with a
-  /// sentence if it is none.
-  Tracer(const std::string& symbols, std::ostream& out);
+  Tracer(Symbols symbols, std::ostream& out) : symbols_(std::move(symbols)), out_(out) {}
 
   /// Before each instruction and behind the last, on the processor's thread.
   void see(const cpu::State& state);
@@ -33,10 +31,9 @@ class Tracer {
   };
   static Registers registers_of(const cpu::State& state);
   std::string changes(const Registers& now) const;
-  std::string symbol(u64 address) const;
 
+  Symbols symbols_;
   std::ostream& out_;
-  std::map<u64, std::string> symbols_;
   std::optional<Registers> before_;
   std::string line_;  ///< The instruction that is being executed.
 };

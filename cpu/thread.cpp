@@ -151,6 +151,7 @@ Exit Thread::run(u64 max_instructions) {
       interpret(s);
     }
     leave_guest();
+    statistics_.stops[static_cast<std::size_t>(s.stop)]++;
     if (s.events.in_progress) finish_counting(s);
     if (s.stop == Stop::kHypercall) return Exit::kHypercall;
     if (s.stop == Stop::kInterrupt) {

@@ -17,7 +17,8 @@ namespace baton::cpu {
 
 namespace stencil {
 class CodeCache;
-}
+struct Decoded;
+}  // namespace stencil
 
 /// Why Thread::run came back.
 enum class Exit {
@@ -159,6 +160,8 @@ class Thread {
   }
   /// Decodes the instructions from `op` of the current page on. Passes a safepoint.
   void decode(const Op* op);
+  const EngineStatistics& statistics() const { return statistics_; }
+  EngineStatistics& statistics() { return statistics_; }
   /// After a change of MSR: the translation mode and address width.
   void update_mode();
 
@@ -177,6 +180,8 @@ class Thread {
     deliver(vector, srr0, srr1_cause, state_.instructions.load(std::memory_order_relaxed));
   }
   void arm_alarm();
+  /// What decode() has decoded, compiled by the stencil engine. Code lock held.
+  void compile(OpPage& page, u64 first, std::span<const stencil::Decoded> instructions);
   OpPage* op_page(u64 frame);
   /// The code cache is full: every compiled Op is decoded again. Code lock held.
   void forget_compiled();
@@ -212,6 +217,7 @@ class Thread {
   std::unique_ptr<stencil::CodeCache> code_cache_;  ///< With the stencil engine.
   u64 purr_base_ = 0, purr_since_ = 0;
   bool dispatched_ = false;
+  EngineStatistics statistics_;
   Pmu pmu_{*this};
   /// Time bases that the alarm is set for: the earlier one counts.
   static constexpr u64 kNoAlarm = ~u64{0};

@@ -98,6 +98,8 @@ void VirtualProcessor::halt() { halted_ = true; }
 
 void VirtualProcessor::loop(Dispatch as) {
   pthread_setname_np(pthread_self(), fmt::format("{:.9}:{}", partition_.name(), server_).c_str());
+  std::optional<cpu::Sampler> sampler;
+  if (partition_.domain().engine().statistics) sampler.emplace(thread_.statistics());
   if (as == Dispatch::kRunning)
     begin_dispatch();
   else

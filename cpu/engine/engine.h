@@ -5,7 +5,7 @@
 #include <optional>
 #include <string_view>
 
-#include "cpu/bits.h"
+#include "cpu/engine/statistics.h"
 
 namespace baton::cpu {
 
@@ -13,6 +13,8 @@ enum class Engine : u8 { kAuto, kInterpreter, kStencil };
 
 struct EngineOptions {
   Engine engine = Engine::kAuto;
+  bool statistics = false;               ///< Sample where time goes (cpu/engine/statistics.h).
+  CodeListener* listener = nullptr;      ///< Is told of compiled code; outlives the threads.
   u64 code_cache_bytes = u64{64} << 20;  ///< Bound on the compiled code of each hardware thread.
 
   /// What the environment variable BATON_ENGINE says, so that any test runs under any engine; else

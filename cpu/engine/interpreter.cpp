@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpu/engine/interpreter.h"
 
+#include <chrono>
 #include <type_traits>
 
 #include "cpu/engine/stencil/code_cache.h"
@@ -19,7 +20,7 @@
 #include "cpu/semantics/vector.h"
 #include "cpu/thread.h"
 
-#define HANDLER [[clang::preserve_none]] void
+#define HANDLER [[clang::preserve_none, gnu::section("baton_interpreter")]] void
 #define GO_ON(s, op) [[clang::musttail]] return (op)->fn.load(std::memory_order_relaxed)((s), (op))
 
 namespace baton::cpu {
@@ -272,6 +273,7 @@ void Thread::decode(const Op* at) {
       Op& op = page.ops[i];
       if (i != first && op.fn.load(std::memory_order_relaxed) != decode_op) break;
       const u32 word = word_of(domain_, page, i);
+      statistics_.decoded++;
       Handler fn = execute_illegal;
       u8 classes = 0;
       const isa::Row* row = isa::decode(word);
@@ -292,11 +294,28 @@ void Thread::decode(const Op* at) {
       if (stencil::ends_run(decoded.back())) break;
     }
     if (compiles && page.code->worth_compiling()) {
-      if (!code_cache_->has_room(decoded.size())) forget_compiled();
-      code_cache_->compile(page, first, decoded);
+      compile(page, first, decoded);
     }
   }
   enter_guest();
+}
+
+void Thread::compile(OpPage& page, u64 first, std::span<const stencil::Decoded> instructions) {
+  const EngineOptions& options = domain_.engine();
+  const auto began =
+      options.statistics ? std::chrono::steady_clock::now() : std::chrono::steady_clock::time_point();
+  if (!code_cache_->has_room(instructions.size())) {
+    forget_compiled();
+    statistics_.cache_full++;
+  }
+  const u8* code = code_cache_->next();
+  code_cache_->compile(page, first, instructions);
+  statistics_.compiled += instructions.size();
+  if (options.statistics)
+    statistics_.compile_ns += static_cast<u64>((std::chrono::steady_clock::now() - began).count());
+  if (options.listener)
+    options.listener->compiled(code, static_cast<u64>(code_cache_->next() - code),
+                               state_.page_ea + first * 4);
 }
 
 void finish_counting(State& s) {

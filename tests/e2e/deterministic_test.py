@@ -79,6 +79,17 @@ class Deterministic(harness.Site):
         self.assertTrue(all(re.match(r" *\d+ c[0-9a-f]{15} <\S+\+0x[0-9a-f]+> [0-9a-f]{8} [a-z]", line) for line in lines), lines[0])
         self.assertTrue(any(re.search(r" r\d+=", line) for line in lines))
 
+    def test_what_the_engines_did(self):
+        path = self.file("a.toml", self.config("POWER6-A", partition=self.partition(1)))
+        done = self.baton("system", path, "--engine", "stencil", "--stop-at", "60000000", "--engine-stats", "--perf-map", "--symbols",
+                          harness.GUEST + "/System.map")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"processor 0: 60000000 instructions")
+        self.assertGreater(int(re.search(r"decoded, (\d+) compiled", done.stdout)[1]), 10000)
+        self.assertGreater(int(re.search(r"hypervisor call (\d+)", done.stdout)[1]), 100)
+        shares = [float(share) for share in re.findall(r"([\d.]+) %", done.stdout)]
+        self.assertEqual(len(shares), 4)
+
     def test_what_is_asked_wrongly(self):
         two = self.file("two.toml", self.config("POWER6-A", partition=self.partition(2)))
         one = self.file("one.toml", self.config("POWER6-A", partition=self.partition(1)))

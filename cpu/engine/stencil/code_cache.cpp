@@ -200,7 +200,10 @@ CodeCache::CodeCache(u64 bytes) : mapping_(bytes) {
   base_ = (at + 63) & ~u64{63};
   hot_ = base_;
   cold_ = mapping_.size;
+  claim_code(Place::kStencils, mapping_.executable, mapping_.size);
 }
+
+CodeCache::~CodeCache() { release_code(mapping_.executable); }
 
 void CodeCache::put(u64 at, u64 value, unsigned size) { std::memcpy(mapping_.writable + at, &value, size); }
 

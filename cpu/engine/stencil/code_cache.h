@@ -62,6 +62,7 @@ class CodeCache {
   static bool allowed();
   /// Throws std::runtime_error if it does not, std::bad_alloc if it has no room.
   explicit CodeCache(u64 bytes);
+  ~CodeCache();
   CodeCache(const CodeCache&) = delete;
   CodeCache& operator=(const CodeCache&) = delete;
 
@@ -73,6 +74,8 @@ class CodeCache {
   void compile(OpPage& page, u64 first, std::span<const Decoded> instructions);
 
   u64 bytes_used() const;
+  /// Where the next compiled code begins.
+  const u8* next() const { return mapping_.executable + hot_; }
 
  private:
   struct Filling;
