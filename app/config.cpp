@@ -339,7 +339,7 @@ Config config_of(const toml::table& file, const std::string& path) {
         engine.engine = named.value_or(engine.engine);
         return named.has_value();
       },
-      "must be \"auto\", \"interpreter\" or \"stencil\".");
+      "must be \"auto\", \"interpreter\", \"stencil\" or \"llvm\".");
   hypervisor::Determinism& determinism = config.identity.determinism;
   system.flag("deterministic", determinism.on);
   system.number("seed", determinism.seed, 0, 0xFFFFFFFF);

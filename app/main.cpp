@@ -26,11 +26,10 @@ int main(int argc, char** argv) try {
   baton::app::TraceOptions trace_options;
   baton::app::SystemOptions options;
   const auto system_options = [&engine](CLI::App& verb, baton::app::SystemOptions& to) {
-    verb.add_option(
-            "--engine", engine,
-            "What executes partitions' code: auto (the fastest that the host allows), interpreter or stencil "
-            "(also engine in the configuration)")
-        ->check(CLI::IsMember({"auto", "interpreter", "stencil"}));
+    verb.add_option("--engine", engine,
+                    "What executes partitions' code: auto (the fastest that the host allows), interpreter, "
+                    "stencil or llvm (also engine in the configuration)")
+        ->check(CLI::IsMember({"auto", "interpreter", "stencil", "llvm"}));
     verb.add_option("--symbols", to.symbols,
                     "System.map of the partition's kernel, for what names guest code");
     verb.add_option("--replay", to.replay, "Takes what came from outside from this log of --record");

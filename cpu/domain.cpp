@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "cpu/engine/llvm/compiler.h"
 #include "cpu/thread.h"
 
 namespace baton::cpu {
@@ -11,6 +12,8 @@ namespace baton::cpu {
 Domain::Domain(u64 memory_bytes, unsigned hpt_log2_bytes, const Clock& clock, EngineOptions engine)
     : memory_(memory_bytes), hpt_(hpt_log2_bytes), clock_(clock), engine_(engine.resolved()) {
   memory_.set_code_watcher(this);
+  if (engine_.engine == Engine::kLlvm)
+    compiler_ = std::make_unique<llvm_engine::Compiler>(engine_.compile_threads);
 }
 
 Domain::~Domain() { memory_.set_code_watcher(nullptr); }
@@ -96,7 +99,11 @@ void Domain::code_stored(u64 ra, u64 length) {
         } else {
           killed = page->forget(from, to - from);
         }
-        if (killed) thread->code_killed.store(true, std::memory_order_relaxed);
+        if (killed) {
+          thread->code_killed.store(true, std::memory_order_relaxed);
+          // A loop of compiled code looks at nothing else.
+          if (compiler_) thread->state().pending.fetch_or(pending::kSafepoint, std::memory_order_relaxed);
+        }
         live |= page->live;
       }
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -15,6 +16,9 @@
 namespace baton::cpu {
 
 class Thread;
+namespace llvm_engine {
+class Compiler;
+}
 
 /// Keeps every thread's cached translations and decoded code true to memory and page table.
 ///
@@ -33,6 +37,8 @@ class Domain final : public CodeWatcher {
   HashPageTable& hpt() { return hpt_; }
   /// Never Engine::kAuto.
   const EngineOptions& engine() const { return engine_; }
+  /// With the LLVM engine, else nullptr.
+  llvm_engine::Compiler* compiler() { return compiler_.get(); }
   const Clock& clock() const { return clock_; }
   const std::vector<Thread*>& threads() const { return threads_; }
 
@@ -73,6 +79,7 @@ class Domain final : public CodeWatcher {
   HashPageTable hpt_;
   const Clock& clock_;
   EngineOptions engine_;
+  std::unique_ptr<llvm_engine::Compiler> compiler_;
   std::vector<Thread*> threads_;  ///< Fixed after the partition is built.
   std::mutex code_lock_;
   std::atomic<isa::Level> level_{isa::Level::kPower6};

@@ -92,7 +92,8 @@ inline constexpr u32 kLines = 1,  ///< A line came up: look whether it is enable
     kKick = 2,                    ///< run() is to return kKicked.
     kSafepoint = 4,               ///< Somebody waits for the thread to pass a safepoint (cpu::Domain).
     kStep = 8,                    ///< The thread executes one instruction.
-    kBounded = 16;                ///< It is to come back when State::limit instructions are completed.
+    kBounded = 16,                ///< It is to come back when State::limit instructions are completed.
+    kSample = 32;                 ///< Where is it? (cpu/engine/llvm)
 }
 
 /// SLB entry in the formats of `slbmte` (POWER6-ISA 7.2).

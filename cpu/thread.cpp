@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "cpu/engine/llvm/regions.h"
 #include "cpu/engine/stencil/code_cache.h"
 #include "cpu/isa/isa.h"
 
@@ -55,8 +56,11 @@ Thread::Thread(Domain& domain, u32 pir, Alarm* alarm)
       itlb_(std::make_unique<std::array<std::array<FetchEntry, kFetchEntries>, 2 * kModes>>()) {
   state_.thread = this;
   state_.pir = pir;
-  if (domain_.engine().engine == Engine::kStencil)
-    code_cache_ = std::make_unique<stencil::CodeCache>(domain_.engine().code_cache_bytes);
+  const EngineOptions& engine = domain_.engine();
+  if (engine.engine != Engine::kInterpreter)
+    code_cache_ = std::make_unique<stencil::CodeCache>(engine.code_cache_bytes);
+  if (domain_.compiler())
+    regions_ = std::make_unique<llvm_engine::Regions>(*this, *domain_.compiler(), engine.region_cache_bytes);
   domain_.add(this);
   reset(0, 0, true);
 }
@@ -126,6 +130,8 @@ Exit Thread::run(u64 max_instructions) {
   for (;;) {
     const u32 asked = s.pending.exchange(0, std::memory_order_seq_cst);
     if (asked & pending::kKick) return Exit::kKicked;
+    if (regions_ && (asked & pending::kSample || regions_->anything_finished()))
+      regions_->look(asked & pending::kSample);
     if (asked & pending::kLines && pmu_alarm_ <= time_base()) arm_alarm();
     if (virtual_time && time_base() >= s.dec_deadline) expire_in_virtual_time();
     if (s.events.watching) pmu_.poll(s.nia);
@@ -137,6 +143,7 @@ Exit Thread::run(u64 max_instructions) {
     // Branch trace does not ask whether the branch is taken.
     const bool trace = traced & msr::SE || (traced && isa::is_branch(instruction_at(s.nia)));
     s.stop = Stop::kNone;
+    if (regions_ && regions_->at_once()) look_at_once();
     enter_guest();
     if (!fetch_page(s.nia)) {
       s.cia = s.nia;
@@ -162,6 +169,13 @@ Exit Thread::run(u64 max_instructions) {
       deliver(Vector::kTrace, s.nia, 0);
     }
   }
+}
+
+void Thread::look_at_once() {
+  enter_guest();
+  const bool fetched = fetch_page(state_.nia);
+  leave_guest();
+  if (fetched) regions_->look(true);
 }
 
 void Thread::expire_in_virtual_time() {
@@ -637,6 +651,7 @@ OpPage* Thread::known_op_page(u64 frame, OpPage::Kind kind) {
 void Thread::forget_compiled() {
   for (auto& [frame, page] : op_pages_)
     if (page->code) page->forget_all();
+  if (regions_) regions_->forget_all();
   code_cache_->clear();
 }
 
@@ -650,6 +665,7 @@ OpPage* Thread::op_page(u64 frame) {
     std::lock_guard tlb(tlb_lock);
     for (auto& mode : *itlb_)
       for (FetchEntry& e : mode) e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+    if (regions_) regions_->forget_all();
     op_pages_.clear();
     if (code_cache_) code_cache_->clear();
     state_.page_ea = ~state_.nia;

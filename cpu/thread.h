@@ -19,6 +19,9 @@ namespace stencil {
 class CodeCache;
 struct Decoded;
 }  // namespace stencil
+namespace llvm_engine {
+class Regions;
+}
 
 /// Why Thread::run came back.
 enum class Exit {
@@ -170,6 +173,8 @@ class Thread {
   static constexpr unsigned kModes = 3;  ///< real, supervisor, problem state
 
   bool take_pending();
+  /// Has the code at nia compiled by LLVM before it runs.
+  void look_at_once();
   /// In virtual time: raises the decrementer's line once DEC is negative.
   void expire_in_virtual_time();
   /// In virtual time: State::instructions when DEC next changes its sign.
@@ -215,6 +220,7 @@ class Thread {
   /// By frame and kind (op_page_key()); guarded by the code lock.
   std::unordered_map<u64, std::unique_ptr<OpPage>> op_pages_;
   std::unique_ptr<stencil::CodeCache> code_cache_;  ///< With the stencil engine.
+  std::unique_ptr<llvm_engine::Regions> regions_;   ///< With the LLVM engine.
   u64 purr_base_ = 0, purr_since_ = 0;
   bool dispatched_ = false;
   EngineStatistics statistics_;

@@ -14,6 +14,7 @@ std::optional<Engine> engine_named(std::string_view name) {
   if (name == "auto") return Engine::kAuto;
   if (name == "interpreter") return Engine::kInterpreter;
   if (name == "stencil") return Engine::kStencil;
+  if (name == "llvm") return Engine::kLlvm;
   return std::nullopt;
 }
 
@@ -24,7 +25,7 @@ EngineOptions EngineOptions::from_environment(Engine otherwise) {
   const auto engine = engine_named(name);
   if (!engine)
     throw std::runtime_error("BATON_ENGINE is \"" + std::string(name) +
-                             "\"; set it to auto, interpreter or stencil.");
+                             "\"; set it to auto, interpreter, stencil or llvm.");
   options.engine = *engine;
   return options;
 }

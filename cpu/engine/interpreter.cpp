@@ -4,6 +4,8 @@
 #include <chrono>
 #include <type_traits>
 
+#include "cpu/engine/llvm/compiler.h"
+#include "cpu/engine/llvm/regions.h"
 #include "cpu/engine/stencil/code_cache.h"
 #include "cpu/isa/isa.h"
 #include "cpu/semantics/branch.h"
@@ -181,13 +183,6 @@ Handler handler_of(const isa::Row& row, const Op& op) {
   return kHandlers[static_cast<u64>(row.id)];
 }
 
-/// The word that `page.ops[index]` is decoded from.
-u32 word_of(Domain& domain, const OpPage& page, u64 index) {
-  const u8* bytes = domain.memory().host(page.frame << kFrameShift);
-  const u32 raw = __atomic_load_n(reinterpret_cast<const u32*>(bytes + index * 4), __ATOMIC_RELAXED);
-  return page.little ? raw : byteswap(raw);
-}
-
 void set_operands(Op& op, const isa::Row& row, u32 word) {
   const isa::Operands operands = isa::operands(row, word);
   op.a = operands.a;
@@ -205,7 +200,7 @@ HANDLER execute_in_supervisor(State& s, const Op* op) {
     return stop_at(s, op);
   }
   const OpPage& page = *reinterpret_cast<const OpPage*>(s.page_ops);
-  const u32 word = word_of(s.thread->domain(), page, static_cast<u64>(op - s.page_ops));
+  const u32 word = word_at(s.thread->domain(), page, static_cast<u64>(op - s.page_ops));
   const isa::Row* row = isa::decode(word);
   Op again{};
   if (row) set_operands(again, *row, word);
@@ -235,6 +230,36 @@ Handler handler_at(const isa::Row& row, const Op& op, isa::Level level) {
 
 }  // namespace
 
+bool is_decoded(const Op& op) { return op.fn.load(std::memory_order_relaxed) != decode_op; }
+void forget_op(Op& op) { op.fn.store(decode_op, std::memory_order_relaxed); }
+
+u32 word_at(Domain& domain, const OpPage& page, u64 index) {
+  const u8* bytes = domain.memory().host(page.frame << kFrameShift);
+  const u32 raw = __atomic_load_n(reinterpret_cast<const u32*>(bytes + index * 4), __ATOMIC_RELAXED);
+  return page.little ? raw : byteswap(raw);
+}
+
+HANDLER leave_by_branch(State& s, const Op* op) {
+  const Op* target = take_branch(s, op);
+  if (!target) return;
+  GO_ON(s, target);
+}
+
+HANDLER leave_in_front(State& s, const Op* op) {
+  const u32 asked = s.pending.load(std::memory_order_relaxed);
+  if (__builtin_expect(asked != 0, 0)) {
+    const u64 completed = s.instructions.load(std::memory_order_relaxed) + static_cast<u64>(op - s.run_start);
+    if (asked != pending::kBounded || completed >= s.limit) [[clang::musttail]]
+      return return_at(s, op);
+  }
+  GO_ON(s, op);
+}
+
+HANDLER interpret_here(State& s, const Op* op) {
+  const OpPage& page = *reinterpret_cast<const OpPage*>(s.page_ops);
+  [[clang::musttail]] return page.code->plain[static_cast<u64>(op - s.page_ops)](s, op);
+}
+
 OpPage::OpPage(u64 of_frame, Kind kind) : frame(of_frame), little(kind & kLittle) {
   if (kind & kCounted) counted = std::make_unique<std::array<CountedOp, kOpsPerPage>>();
   forget_all();
@@ -249,7 +274,12 @@ bool OpPage::forget(u64 offset, u64 length) {
   });
   for (u64 i = offset / 4; i * 4 < offset + length; i++)
     ops[i].fn.store(decode_op, std::memory_order_relaxed);
-  return compiled;
+  const bool cold = std::erase_if(hot, [&](const std::shared_ptr<llvm_engine::Hot>& region) {
+    if (!region->dead && !region->overlaps(*this, offset / 4, (offset + length - 1) / 4)) return false;
+    if (!region->dead) region->die();
+    return true;
+  });
+  return compiled || cold;
 }
 
 void Thread::decode(const Op* at) {
@@ -272,7 +302,7 @@ void Thread::decode(const Op* at) {
     for (u64 i = first; i < std::min(first + batch, kOpsPerPage); i++) {
       Op& op = page.ops[i];
       if (i != first && op.fn.load(std::memory_order_relaxed) != decode_op) break;
-      const u32 word = word_of(domain_, page, i);
+      const u32 word = word_at(domain_, page, i);
       statistics_.decoded++;
       Handler fn = execute_illegal;
       u8 classes = 0;

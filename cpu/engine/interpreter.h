@@ -10,6 +10,7 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <vector>
 
 #include "cpu/memory.h"
 #include "cpu/state.h"
@@ -19,6 +20,10 @@ namespace baton::cpu {
 namespace stencil {
 class PageCode;
 }
+namespace llvm_engine {
+struct Hot;
+}
+class Domain;
 
 struct Op;
 using Handler = void(__attribute__((preserve_none)) *)(State&, const Op*);
@@ -48,6 +53,8 @@ struct OpPage {
 
   /// With the stencil engine: what is compiled of it.
   std::unique_ptr<stencil::PageCode> code;
+  /// With the LLVM engine: the regions that have instructions of it. Code lock.
+  std::vector<std::shared_ptr<llvm_engine::Hot>> hot;
   /// On a counting page every op's `fn` counts for the performance monitor, then goes on to the one here. Of
   /// the owner alone. Nothing is compiled of such a page.
   std::unique_ptr<std::array<CountedOp, kOpsPerPage>> counted;
@@ -125,6 +132,19 @@ struct InterpreterOperands {
 /// State::pending is not zero, at a branch to `op`: the same, unless there is nothing but a limit that is not
 /// reached.
 [[clang::preserve_none]] void asked_at(State& s, const Op* op);
+// -- how compiled regions are left (cpu/engine/llvm); State is current in all of them
+/// A taken branch at `op` to State::nia.
+[[clang::preserve_none]] void leave_by_branch(State& s, const Op* op);
+/// Straight on to `op`.
+[[clang::preserve_none]] void leave_in_front(State& s, const Op* op);
+/// The interpreter's handler of `op`, whatever Op::fn is.
+[[clang::preserve_none]] void interpret_here(State& s, const Op* op);
+/// False until the op's bytes have been decoded since they were written.
+bool is_decoded(const Op& op);
+/// Makes it so. Code lock held.
+void forget_op(Op& op);
+/// The word that `page.ops[index]` is decoded from. Code lock held.
+u32 word_at(Domain& domain, const OpPage& page, u64 index);
 /// Counts the instruction that stopped the engine, if it is complete.
 void finish_counting(State& s);
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "cpu/domain.h"
+#include "cpu/engine/llvm/regions.h"
 #include "cpu/engine/stencil/table.h"
 #include "cpu/isa/isa.h"
 #include "cpu/semantics/semantics.h"
@@ -112,12 +113,12 @@ std::map<std::string, u64> state_of(const State& s) {
 
 class Lockstep : public testing::Test {
  protected:
-  void start(u64 seed, u64 cache_bytes) {
+  void start(u64 seed, u64 cache_bytes, Engine tested = Engine::kStencil) {
     random.seed(seed);
     sides.clear();
     sides.push_back(std::make_unique<Side>(EngineOptions{.engine = Engine::kInterpreter}));
-    sides.push_back(
-        std::make_unique<Side>(EngineOptions{.engine = Engine::kStencil, .code_cache_bytes = cache_bytes}));
+    sides.push_back(std::make_unique<Side>(
+        EngineOptions{.engine = tested, .code_cache_bytes = cache_bytes, .compile_threads = 0}));
     // Interrupts end a program.
     for (u64 at = 0x100; at < 0x1000; at += 4) store(at, 0x44000022);
     std::vector<const isa::Row*> rows;
@@ -196,7 +197,8 @@ class Lockstep : public testing::Test {
                     << isa::disassemble(at, sides[0]->domain.memory().load<u32>(at).value_or(0));
       FAIL();
     }
-    if (exits[0] == Exit::kHypercall) fresh();
+    ended = exits[0] == Exit::kHypercall;
+    if (ended) fresh();
   }
 
   void compare_memory() {
@@ -205,8 +207,8 @@ class Lockstep : public testing::Test {
     ASSERT_TRUE(bytes[0] == bytes[1]);
   }
 
-  void programs(u64 seed, u64 cache_bytes) {
-    start(seed, cache_bytes);
+  void programs(u64 seed, u64 cache_bytes, Engine tested = Engine::kStencil) {
+    start(seed, cache_bytes, tested);
     fresh();
     for (unsigned n = 0; n < 2000 && !HasFailure(); n++) {
       SCOPED_TRACE(testing::Message() << "seed " << seed << " step " << n);
@@ -227,10 +229,91 @@ class Lockstep : public testing::Test {
 
   std::mt19937_64 random;
   std::vector<std::unique_ptr<Side>> sides;
+  bool ended = false;  ///< The last step() by `sc 1`.
 };
 
 TEST_F(Lockstep, RandomProgramsWithFaultsInterruptsAndStoresToCode) {
   for (u64 seed = 1; seed <= 12 && !HasFailure(); seed++) programs(seed, u64{16} << 20);
+}
+
+/// Loops of what LLVM compiles: calls, returns and branches between them.
+class Regions : public Lockstep {
+ protected:
+  /// Any instruction that regions hold; loads and stores are around r3 to r10, which nothing else writes.
+  u32 body_word() {
+    for (;;) {
+      const isa::Row& row = isa::table()[random() % isa::kRows];
+      const std::string_view mnemonic = row.mnemonic;
+      if (row.form == isa::Form::B || row.form == isa::Form::I || row.form == isa::Form::SC) continue;
+      if (mnemonic.starts_with("bc") || mnemonic.starts_with("tw") || mnemonic.starts_with("td")) continue;
+      u32 word = test::random_word(row, random);
+      const bool storage =
+          mnemonic.starts_with("l") || mnemonic.starts_with("st") || mnemonic.starts_with("dc");
+      if (mnemonic.starts_with("mt") && row.imm != isa::ImmKind::None && mnemonic != "mtcrf") continue;
+      if (storage) {
+        word = (word & ~0x001F0000u) | (3 + random() % 8) << 16 | 0x02000000;
+        word = row.form == isa::Form::X ? (word & ~0xF800u) | (11 + random() % 2) << 11 : word & ~0xFE00u;
+      } else {
+        word |= 0x02108000;
+      }
+      const isa::Row* decoded = isa::decode(word);
+      if (!decoded || !llvm_engine::can_compile(*decoded, isa::operands(*decoded, word))) continue;
+      return word;
+    }
+  }
+  void write_program(u64 at) {
+    const u64 length = 4 + random() % 24, callee = at + 0x200;
+    for (u64 i = 0; i < length; i++) store(at + 4 * i, body_word());
+    if (random() % 2) {  // a call out of the middle
+      const u64 from = at + 4 * (random() % (length - 1));
+      store(from, 0x48000001 | ((callee - from) & 0x3FFFFFC));
+    }
+    if (random() % 2) {  // a branch over one instruction
+      const u64 from = at + 4 * (random() % (length - 1));
+      store(from, 0x40800008 | (random() % 2) << 24 | (random() % 32) << 16);
+    }
+    store(at + 4 * length, 0x42000000 | (-4 * static_cast<i64>(length) & 0xFFFC));
+    store(at + 4 * length + 4, 0x44000022);
+    for (u64 i = 0; i < 3; i++) store(callee + 4 * i, body_word());
+    store(callee + 12, 0x4E800020);
+  }
+  void ready(u64 at) {
+    fresh();
+    const u64 count = 1 + random() % 60;
+    for (auto& side : sides) {
+      State& s = side->s;
+      for (unsigned r = 3; r <= 10; r++) s.gpr[r] = kData + 0x800 + r * 0x700;
+      s.gpr[11] = 24;
+      s.gpr[12] = 160;
+      s.nia = at;
+      s.ctr = count;
+      s.lr = kCode;
+    }
+  }
+  void run_to_end() {
+    for (unsigned n = 0; n < 20 && !HasFailure(); n++) {
+      const u64 before = sides[0]->s.instructions;
+      step(1500 + random() % 1000);
+      if (ended) return;
+      ASSERT_NE(before, sides[0]->s.instructions);
+    }
+  }
+};
+
+TEST_F(Regions, LoopsCallsAndBranches) {
+  start(300, u64{16} << 20, Engine::kLlvm);
+  for (unsigned n = 0; n < 40 && !HasFailure(); n++) {
+    const u64 at = kCode + random() % 2 * 0xE80 + random() % 8 * 4;
+    SCOPED_TRACE(testing::Message() << "program " << n);
+    write_program(at);
+    // First as stencils, then compiled.
+    for (unsigned times = 0; times < 4 && !HasFailure(); times++) {
+      ready(at);
+      run_to_end();
+    }
+    if (n % 16 == 0) compare_memory();
+  }
+  compare_memory();
 }
 
 TEST_F(Lockstep, ACodeCacheThatIsAlwaysFull) {

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpu/engine/llvm/translate.h"
+
+#include <llvm/Bitcode/BitcodeReader.h>
+#include <llvm/IR/IRBuilder.h>
+#include <llvm/IR/MDBuilder.h>
+#include <llvm/Transforms/Utils/Cloning.h>
+
+#include <map>
+#include <stdexcept>
+
+namespace baton::cpu::llvm_engine {
+namespace {
+
+using isa::Id;
+
+constexpr const char* kRowNames[] = {
+#define INSN(id, ...) "baton_row_" #id,
+#include "cpu/isa/instructions.def"
+};
+
+bool is_branch(Id id) {
+  switch (id) {
+    case Id::b:
+    case Id::bl:
+    case Id::bc:
+    case Id::bcl:
+    case Id::bclr:
+    case Id::bclrl:
+    case Id::bcctr:
+    case Id::bcctrl:
+      return true;
+    default:
+      return false;
+  }
+}
+bool is_direct(Id id) { return id == Id::b || id == Id::bl || id == Id::bc || id == Id::bcl; }
+bool is_call(Id id) { return id == Id::bl || id == Id::bcl || id == Id::bcctrl || id == Id::bclrl; }
+
+/// Builds the function block by block; it calls the rows' functions, which are then inlined.
+class Builder {
+ public:
+  Builder(llvm::LLVMContext& context, const Region& region, std::span<const Native> natives)
+      : region_(region), natives_(natives), context_(context), b_(context) {
+    const auto code = bitcode();
+    auto parsed = llvm::getLazyBitcodeModule(
+        llvm::MemoryBufferRef(llvm::StringRef(code.data(), code.size()), "semantics"), context);
+    if (!parsed) throw std::runtime_error(llvm::toString(parsed.takeError()));
+    module_ = std::move(*parsed);
+    i32_ = b_.getInt32Ty();
+    i64_ = b_.getInt64Ty();
+    ptr_ = b_.getPtrTy();
+    handler_ = llvm::FunctionType::get(b_.getVoidTy(), {ptr_, ptr_}, false);
+    unlikely_ = llvm::MDBuilder(context).createBranchWeights(1, 2000);
+  }
+
+  std::unique_ptr<llvm::Module> build() {
+    f_ = llvm::Function::Create(handler_, llvm::Function::ExternalLinkage, "region", *module_);
+    f_->setCallingConv(llvm::CallingConv::PreserveNone);
+    f_->setDoesNotThrow();
+    f_->addFnAttr("target-cpu", "x86-64-v3");
+    f_->addFnAttr("no-jump-tables", "true");
+    s_ = f_->getArg(0);
+    f_->addParamAttr(0, llvm::Attribute::NoAlias);
+    f_->addParamAttr(0, llvm::Attribute::NonNull);
+    f_->addDereferenceableParamAttr(0, sizeof(State));
+    auto* entry = block("entry");
+    for (const Block& of : region_.blocks) {
+      blocks_.push_back(block("b"));
+      at_[{of.page, of.index}] = static_cast<u32>(blocks_.size() - 1);
+    }
+    make_exits();
+    b_.SetInsertPoint(entry);
+    enter();
+    for (u32 i = 0; i < region_.blocks.size(); i++) translate(i);
+    inline_all();
+    promote_registers(*f_);
+    return std::move(module_);
+  }
+
+ private:
+  llvm::BasicBlock* block(const char* name) { return llvm::BasicBlock::Create(context_, name, f_); }
+  llvm::Value* field(u64 offset) { return b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), s_, offset); }
+  llvm::Value* load(u64 offset) { return b_.CreateAlignedLoad(i64_, field(offset), llvm::Align(8)); }
+  void store(u64 offset, llvm::Value* value) { b_.CreateAlignedStore(value, field(offset), llvm::Align(8)); }
+  llvm::Value* relaxed(llvm::Type* type, llvm::Value* at, unsigned alignment) {
+    auto* load = b_.CreateAlignedLoad(type, at, llvm::Align(alignment));
+    load->setAtomic(llvm::AtomicOrdering::Monotonic);
+    return load;
+  }
+  llvm::Value* pending() { return relaxed(i32_, field(offsetof(State, pending)), 4); }
+  llvm::Constant* op_at(u32 page, u32 index) {
+    const u64 at = reinterpret_cast<u64>(region_.pages[page].ops) + u64{index} * sizeof(Op);
+    return llvm::ConstantExpr::getIntToPtr(b_.getInt64(at), ptr_);
+  }
+  llvm::Value* address(u32 page, u32 index) {
+    return b_.CreateAdd(
+        base_, b_.getInt64(static_cast<u64>(region_.pages[page].distance) * kFrameSize + u64{index} * 4));
+  }
+  void branch_unlikely(llvm::Value* condition, llvm::BasicBlock* rarely, llvm::BasicBlock* usually) {
+    b_.CreateCondBr(condition, rarely, usually, unlikely_);
+  }
+  void tail_call(llvm::Value* callee, llvm::Value* op) {
+    auto* call = b_.CreateCall(handler_, callee, {s_, op});
+    call->setCallingConv(llvm::CallingConv::PreserveNone);
+    call->setTailCallKind(llvm::CallInst::TCK_MustTail);
+    b_.CreateRetVoid();
+  }
+  llvm::Value* native(const char* name) {
+    for (const Native& n : natives_)
+      if (!std::strcmp(n.name, name))
+        return llvm::ConstantExpr::getIntToPtr(b_.getInt64(reinterpret_cast<u64>(n.address)), ptr_);
+    throw std::runtime_error(std::string("no native ") + name);
+  }
+
+  /// A way out that ends in the named handler; the Op is a phi.
+  struct Exit {
+    llvm::BasicBlock* block;
+    llvm::PHINode* op;
+  };
+  Exit exit_to(const char* name) {
+    Exit exit{block(name), nullptr};
+    b_.SetInsertPoint(exit.block);
+    exit.op = b_.CreatePHI(ptr_, 8);
+    b_.CreateCall(flush());
+    tail_call(native(name), exit.op);
+    return exit;
+  }
+  llvm::FunctionCallee flush() {
+    return module_->getOrInsertFunction(kFlush, llvm::FunctionType::get(b_.getVoidTy(), false));
+  }
+  void make_exits() {
+    stop_ = exit_to("baton_stop_at");
+    branch_ = exit_to("baton_leave_by_branch");
+    next_ = exit_to("baton_leave_in_front");
+  }
+  void go(Exit& exit, llvm::Value* op) {
+    exit.op->addIncoming(op, b_.GetInsertBlock());
+    b_.CreateBr(exit.block);
+  }
+  llvm::BasicBlock* way_to(Exit& exit, llvm::Value* op) {
+    auto* here = b_.GetInsertBlock();
+    auto* way = block("out");
+    b_.SetInsertPoint(way);
+    go(exit, op);
+    b_.SetInsertPoint(here);
+    return way;
+  }
+
+  void enter() {
+    llvm::Value* op = f_->getArg(1);
+    auto* other = block("other_mode");
+    auto* mode = block("mode");
+    branch_unlikely(b_.CreateICmpNE(load(offsetof(State, ea_mask)), b_.getInt64(region_.ea_mask)), other,
+                    mode);
+    b_.SetInsertPoint(other);
+    tail_call(native("baton_interpret_here"), op);
+    b_.SetInsertPoint(mode);
+    auto* asked = block("asked");
+    auto* limited = block("limited");
+    auto* back = block("back");
+    auto* dispatch = block("dispatch");
+    auto* p = pending();
+    branch_unlikely(b_.CreateICmpNE(p, b_.getInt32(0)), asked, dispatch);
+    b_.SetInsertPoint(asked);
+    b_.CreateCondBr(b_.CreateICmpEQ(p, b_.getInt32(pending::kBounded)), limited, back);
+    b_.SetInsertPoint(limited);
+    auto* distance = b_.CreateAShr(
+        b_.CreateSub(b_.CreatePtrToInt(op, i64_), load(offsetof(State, run_start))), b_.getInt64(4));
+    auto* completed = b_.CreateAdd(load(offsetof(State, instructions)), distance);
+    b_.CreateCondBr(b_.CreateICmpULT(completed, load(offsetof(State, limit))), dispatch, back);
+    b_.SetInsertPoint(back);
+    tail_call(native("baton_return_at"), op);
+    b_.SetInsertPoint(dispatch);
+    auto* page_ea = load(offsetof(State, page_ea));
+    auto* start = llvm::BasicBlock::Create(context_, "start", f_);
+    auto* lost = block("lost");
+    std::vector<u32> entries;
+    for (u32 i = 0; i < region_.blocks.size(); i++)
+      if (region_.blocks[i].entry) entries.push_back(i);
+    // Where page 0 is mapped.
+    const auto base = [&](u32 i) {
+      return b_.CreateSub(
+          page_ea,
+          b_.getInt64(static_cast<u64>(region_.pages[region_.blocks[i].page].distance) * kFrameSize));
+    };
+    b_.SetInsertPoint(lost);
+    b_.CreateUnreachable();
+    b_.SetInsertPoint(dispatch);
+    std::vector<llvm::Value*> bases;
+    for (u32 i : entries) bases.push_back(base(i));
+    b_.CreateBr(start);
+    b_.SetInsertPoint(start);
+    auto* op_value = b_.CreatePtrToInt(op, i64_);
+    base_ = bases[0];
+    for (std::size_t k = 1; k < entries.size(); k++)
+      base_ = b_.CreateSelect(b_.CreateICmpEQ(op_value, b_.getInt64(op_number(entries[k]))), bases[k], base_);
+    auto* choose = b_.CreateSwitch(op_value, entries.size() == 1 ? blocks_[entries[0]] : lost);
+    if (entries.size() > 1)
+      for (u32 i : entries) choose->addCase(b_.getInt64(op_number(i)), blocks_[i]);
+  }
+  u64 op_number(u32 i) {
+    const Block& of = region_.blocks[i];
+    return reinterpret_cast<u64>(region_.pages[of.page].ops) + u64{of.index} * sizeof(Op);
+  }
+
+  void translate(u32 number) {
+    const Block& of = region_.blocks[number];
+    b_.SetInsertPoint(blocks_[number]);
+    u32 index = of.index;
+    for (const Instruction& instruction : of.instructions) {
+      perform(of.page, index, instruction);
+      index++;
+    }
+    // Falls through.
+    const auto following = at_.find({of.page, index});
+    if (following != at_.end())
+      b_.CreateBr(blocks_[following->second]);
+    else
+      go(next_, op_at(of.page, index));
+  }
+
+  void perform(u32 page, u32 index, const Instruction& instruction) {
+    llvm::Function* row = module_->getFunction(kRowNames[static_cast<u64>(instruction.row)]);
+    if (!row)
+      throw std::runtime_error(std::string("no semantics: ") + kRowNames[static_cast<u64>(instruction.row)]);
+    const isa::Operands& o = instruction.operands;
+    auto* flow =
+        b_.CreateCall(row, {s_, b_.getInt32(o.a), b_.getInt32(o.b), b_.getInt32(o.c), b_.getInt32(o.d),
+                            b_.getInt64(static_cast<u64>(i64{o.imm})), address(page, index)});
+    auto* next = block("i");
+    if (!is_branch(instruction.row)) {
+      auto* stops = b_.CreateICmpEQ(flow, b_.getInt32(static_cast<u32>(Flow::kStop)));
+      branch_unlikely(stops, way_to(stop_, op_at(page, index)), next);
+      b_.SetInsertPoint(next);
+      return;
+    }
+    auto* taken = block("taken");
+    b_.CreateCondBr(b_.CreateICmpEQ(flow, b_.getInt32(static_cast<u32>(Flow::kBranch))), taken, next);
+    b_.SetInsertPoint(taken);
+    if (is_direct(instruction.row)) {
+      const i64 target = region_.pages[page].distance * static_cast<i64>(kFrameSize) + i64{index} * 4 + o.imm;
+      if (const auto to = block_at(target)) {
+        follow(page, index, *to);
+      } else {
+        go(branch_, op_at(page, index));
+      }
+    } else {
+      for (u32 i = 0; i < region_.blocks.size(); i++) {
+        if (!may_be_reached(instruction.row, i)) continue;
+        auto* here = block("here");
+        auto* other = block("other");
+        b_.CreateCondBr(b_.CreateICmpEQ(load(offsetof(State, nia)),
+                                        address(region_.blocks[i].page, region_.blocks[i].index)),
+                        here, other);
+        b_.SetInsertPoint(here);
+        follow(page, index, i);
+        b_.SetInsertPoint(other);
+      }
+      go(branch_, op_at(page, index));
+    }
+    b_.SetInsertPoint(next);
+  }
+
+  /// The block at a distance from the EA of page 0.
+  const u32* block_at(i64 target) const {
+    const i64 distance = target >> kFrameShift;
+    for (u32 p = 0; p < region_.pages.size(); p++) {
+      if (region_.pages[p].distance != distance) continue;
+      const auto it = at_.find({p, static_cast<u32>(target >> 2 & (kOpsPerPage - 1))});
+      return it == at_.end() ? nullptr : &it->second;
+    }
+    return nullptr;
+  }
+
+  /// Returns go to what lies behind a call of the region.
+  bool may_be_reached(Id branch, u32 i) const {
+    if (branch != Id::bclr) return false;
+    const Block& to = region_.blocks[i];
+    for (const Block& from : region_.blocks)
+      if (from.page == to.page && from.index + from.instructions.size() == to.index &&
+          is_call(from.instructions.back().row))
+        return true;
+    return false;
+  }
+
+  /// A taken branch to a block of the region.
+  void follow(u32 page, u32 index, u32 to) {
+    const Block& target = region_.blocks[to];
+    const i64 forward =
+        (region_.pages[target.page].distance - region_.pages[page].distance) * i64{kOpsPerPage} +
+        i64{target.index} - index;
+    if (forward <= 0 || target.page != page) {
+      // Every loop and every change of page looks whether somebody waits.
+      auto* go_on = block("go_on");
+      branch_unlikely(b_.CreateICmpNE(pending(), b_.getInt32(0)), way_to(branch_, op_at(page, index)), go_on);
+      b_.SetInsertPoint(go_on);
+    }
+    constexpr u64 kCount = offsetof(State, instructions);
+    if (target.page == page) {
+      store(kCount, b_.CreateAdd(load(kCount), b_.getInt64(static_cast<u64>(i64{index} + 1 - target.index))));
+    } else {
+      auto* nia_page = b_.CreateLShr(load(offsetof(State, nia)), b_.getInt64(kFrameShift));
+      auto* expected = b_.CreateLShr(address(target.page, 0), b_.getInt64(kFrameShift));
+      auto* slot = b_.CreateMul(b_.CreateAnd(nia_page, b_.getInt64(kFetchEntries - 1)),
+                                b_.getInt64(sizeof(FetchEntry)));
+      auto* itlb = b_.CreateAlignedLoad(ptr_, field(offsetof(State, itlb)), llvm::Align(8));
+      auto* entry = b_.CreateGEP(b_.getInt8Ty(), itlb, slot);
+      auto* tag = relaxed(i64_, entry, 8);
+      auto* ops = b_.CreateAlignedLoad(
+          i64_, b_.CreateConstGEP1_64(b_.getInt8Ty(), entry, offsetof(FetchEntry, page)), llvm::Align(8));
+      auto* wrong = b_.CreateOr(
+          b_.CreateOr(b_.CreateICmpNE(tag, nia_page), b_.CreateICmpNE(nia_page, expected)),
+          b_.CreateICmpNE(ops, b_.getInt64(reinterpret_cast<u64>(region_.pages[target.page].ops))));
+      auto* right = block("crossed");
+      branch_unlikely(wrong, way_to(branch_, op_at(page, index)), right);
+      b_.SetInsertPoint(right);
+      auto* op = b_.CreatePtrToInt(op_at(page, index), i64_);
+      auto* run = b_.CreateAShr(b_.CreateSub(op, load(offsetof(State, run_start))), b_.getInt64(4));
+      store(kCount, b_.CreateAdd(load(kCount), b_.CreateAdd(run, b_.getInt64(1))));
+      store(offsetof(State, page_ea), address(target.page, 0));
+      store(offsetof(State, page_ops), b_.CreatePtrToInt(op_at(target.page, 0), i64_));
+      store(offsetof(State, run_start), b_.CreatePtrToInt(op_at(target.page, target.index), i64_));
+    }
+    b_.CreateBr(blocks_[to]);
+  }
+
+  /// Inlines the semantics and drops those that are not used.
+  void inline_all() {
+    for (bool again = true; again;) {
+      again = false;
+      std::vector<llvm::CallBase*> calls;
+      for (llvm::BasicBlock& bb : *f_)
+        for (llvm::Instruction& i : bb)
+          if (auto* call = llvm::dyn_cast<llvm::CallBase>(&i))
+            if (llvm::Function* to = call->getCalledFunction(); to && !to->isIntrinsic()) {
+              if (to->isMaterializable())
+                if (auto error = to->materialize())
+                  throw std::runtime_error(llvm::toString(std::move(error)));
+              if (!to->isDeclaration()) calls.push_back(call);
+            }
+      for (llvm::CallBase* call : calls) {
+        llvm::InlineFunctionInfo info;
+        if (!llvm::InlineFunction(*call, info).isSuccess()) throw std::runtime_error("not to be inlined");
+        again = true;
+      }
+    }
+    for (bool again = true; again;) {
+      again = false;
+      for (llvm::Function& f : llvm::make_early_inc_range(*module_)) {
+        if (&f == f_ || !f.use_empty() || f.isIntrinsic()) continue;
+        f.eraseFromParent();
+        again = true;
+      }
+    }
+    for (llvm::Function& f : *module_)
+      if (&f != f_ && !f.isDeclaration() && !f.isMaterializable())
+        f.setLinkage(llvm::Function::InternalLinkage);
+  }
+
+  const Region& region_;
+  std::span<const Native> natives_;
+  llvm::LLVMContext& context_;
+  std::unique_ptr<llvm::Module> module_;
+  llvm::IRBuilder<> b_;
+  llvm::Type *i32_, *i64_;
+  llvm::PointerType* ptr_;
+  llvm::FunctionType* handler_;
+  llvm::MDNode* unlikely_;
+  llvm::Function* f_ = nullptr;
+  llvm::Value* s_ = nullptr;
+  llvm::Value* base_ = nullptr;  ///< EA of page 0.
+  std::vector<llvm::BasicBlock*> blocks_;
+  std::map<std::pair<u32, u32>, u32> at_;  ///< Page and index to block.
+  Exit stop_, branch_, next_;
+};
+
+}  // namespace
+
+std::unique_ptr<llvm::Module> translate(llvm::LLVMContext& context, const Region& region,
+                                        std::span<const Native> natives) {
+  return Builder(context, region, natives).build();
+}
+
+}  // namespace baton::cpu::llvm_engine
