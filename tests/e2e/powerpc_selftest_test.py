@@ -3,6 +3,7 @@
 """The kernel's tools/testing/selftests/powerpc, as far as it means something on ISA 2.05, from the source of the guest's kernel."""
 import glob
 import os
+import re
 import shutil
 
 import guest_programs
@@ -11,36 +12,18 @@ from guest_programs import CC64, Program, debian
 
 FOLDERS = ("alignment", "cache_shape", "copyloops", "dscr", "math", "mce", "mm", "papr_attributes", "pmu", "primitives",
            "ptrace", "security", "signal", "stringloops", "switch_endian", "syscalls", "vphn")
+TESTS = "tools/testing/selftests/powerpc"
 TARGETS = {"pmu": ["count_instructions", "count_stcx_fail", "l3_bank_test", "per_event_excludes"]}
-PREPARE = {}  # program: shell commands before it
-ARGUMENTS = {}
-EXCUSED_FOLDERS = {
-    "benchmarks": "measure speed and give no verdict",
-    "eeh": "needs a PCI device whose errors can be injected; Baton's partitions have none",
-    "nx-gzip": "needs POWER9's compression unit",
-    "pmu/ebb": "needs event-based branches (ISA 2.07)",
-    "pmu/event_code_tests": "needs POWER9's or POWER10's event codes",
-    "pmu/sampling_tests": "needs POWER9's or POWER10's sampling",
-    "tm": "needs transactional memory (ISA 2.07)",
-}
-EXCUSED = {
-    "mm/tlbie_test": "runs until it is stopped, and is not among those that the kernel's makefile runs",
-    "mm/tempfile": "a file that another uses",
-}
-LIMIT = 3600  # seconds for each program, in place of 120
-SKIPPED = 4  # the exit code by which these programs say that they do not apply
+LIMIT = 3600  # seconds for each program
 
 
 class PowerpcSelftests(guest_programs.GuestPrograms):
-    def source(self):
-        """The kernel's source that the guest was built from."""
-        found = sorted(path for path in glob.glob(f"{harness.GUEST}/work/linux-source-*") if os.path.isdir(path))
-        self.assertTrue(found, "the kernel's source is missing; build it with: ./run guest")
-        return found[-1]
+    def setUp(self):
+        super().setUp()
+        self.ledger = guest_programs.Ledger("powerpc-selftests")
 
-    @staticmethod
-    def copy(source, tree):
-        """The folder of the tests, in a tree whose other folders are the source's; with a limit for slow machines."""
+    def copy(self, source, tree):
+        """The folder of the tests, mended, in a tree whose other folders are the source's."""
         for folder in ("arch", "include", "scripts", "tools/include", "tools/scripts"):
             os.makedirs(os.path.dirname(f"{tree}/{folder}"), exist_ok=True)
             os.symlink(f"{source}/{folder}", f"{tree}/{folder}")
@@ -49,18 +32,20 @@ class PowerpcSelftests(guest_programs.GuestPrograms):
         for path in glob.glob(f"{source}/{tests}/*.h") + [f"{source}/{tests}/lib.mk"]:
             shutil.copy(path, f"{tree}/{tests}")
         shutil.copytree(f"{source}/{tests}/powerpc", f"{tree}/{tests}/powerpc", symlinks=True)
-        limit = f"{tree}/{tests}/powerpc/harness.c"
-        with open(limit) as f:
-            text = f.read()
-        with open(limit, "w") as f:
-            f.write(text.replace("timeout = 120;", f"timeout = {LIMIT};"))
+        for row in self.ledger.of("mend"):
+            path = f"{tree}/{tests}/powerpc/{row['name']}"
+            with open(path) as f:
+                text = f.read()
+            self.assertIn(row["there"], text, f"{row['name']} has nothing to mend; take it out of {self.ledger.name}.csv")
+            with open(path, "w") as f:
+                f.write(text.replace(row["there"], row["instead"]))
         return f"{tree}/{tests}/powerpc"
 
     def build(self, source):
         """A folder with a folder of programs for each of FOLDERS."""
         compiler = f"{CC64} -static -s -mcpu=power6 -Wa,-many"
-        with guest_programs.cached("powerpc-selftests", source, os.path.getmtime(f"{source}/Makefile"), compiler, LIMIT,
-                                   guest_programs.compiler(CC64), FOLDERS, TARGETS) as (out, empty):
+        with guest_programs.cached("powerpc-selftests", source, os.path.getmtime(f"{source}/Makefile"), compiler,
+                                   self.ledger.of("mend"), guest_programs.compiler(CC64), FOLDERS, TARGETS) as (out, empty):
             if empty:
                 print("compiling the kernel's selftests/powerpc", flush=True)
                 tests = self.copy(source, f"{out}/tree")
@@ -78,13 +63,17 @@ class PowerpcSelftests(guest_programs.GuestPrograms):
             return f"{out}/files"
 
     def test_selftests(self):
-        files = self.build(self.source())
+        files = self.build(self.kernel_source())
         names = sorted(os.path.relpath(path, files) for path in glob.glob(f"{files}/*/*")
                        if os.access(path, os.X_OK) and os.path.isfile(path))
-        excused = {f"{folder}/*": why for folder, why in EXCUSED_FOLDERS.items()}
-        excused.update({name: why for name, why in EXCUSED.items() if name in names})
-        programs = [Program(name, f"cd {os.path.dirname(name)}; {PREPARE.get(name, '')} "
-                                  f"./{os.path.basename(name)} {ARGUMENTS.get(name, '')}", LIMIT)
+        for row in self.ledger.of("mend"):
+            self.ledger.excuse(row)  # or build() had failed
+        excuses = {row["name"]: row for row in self.ledger.of("excuse")}
+        missing = [name for name in excuses if name not in names and glob.glob(f"{self.kernel_source()}/{TESTS}/{name}/Makefile")]
+        excused = {f"{name}/*": self.ledger.excuse(excuses[name]) for name in missing}
+        endless = "mm/tlbie_test"
+        excused[endless] = self.ledger.excuse(excuses[endless])
+        programs = [Program(name, f"cd {os.path.dirname(name)}; ./{os.path.basename(name)}", LIMIT)
                     for name in names if name not in excused]
         results = self.run_programs(files, programs, memory=1024, processors=2)
         passed, failed = {}, {}
@@ -92,11 +81,19 @@ class PowerpcSelftests(guest_programs.GuestPrograms):
             out = (result.out + result.err).decode(errors="replace")
             with open(f"{self.folder}/{name.replace('/', '-')}.out", "w") as f:
                 f.write(out)
-            if result.code == 0:
-                passed[name] = ""
+            parts = {verdict: len(re.findall(rf"(?m)^{verdict}: ", out)) for verdict in ("success", "failure", "skip")}
+            if result.code != 0 or parts["failure"]:
+                failed[name] = f"exit code {result.code}: " + " | ".join(out.strip().splitlines()[-4:])
+            elif parts["skip"] and not parts["success"]:
+                if name in excuses:
+                    excused[name] = self.ledger.excuse(excuses[name])
+                else:
+                    failed[name] = "says that it does not apply: " + " | ".join(out.strip().splitlines()[-2:])
             else:
-                lines = out.strip().splitlines()[-4:]
-                failed[name] = f"exit code {result.code}{' (skipped)' if result.code == SKIPPED else ''}: " + " | ".join(lines)
+                passed[name] = f"{parts['success']} parts" + (f", {parts['skip']} do not apply" if parts["skip"] else "")
+        for name, parts in passed.items():
+            print(f"  passed {name} {parts}")
+        failed.update(self.ledger.unused())
         self.verdicts("selftests/powerpc", passed, failed, excused)
 
 

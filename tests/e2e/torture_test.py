@@ -31,12 +31,6 @@ OPTIONS = {"compare-fp-3": ["-fno-trapping-math"], "compare-fp-4": ["-fno-trappi
            "pr38016": ["-fno-ivopts", "-fno-gcse"], "abs-1": ["-fno-builtin-abs"],
            # About the rounding mode and flags of libgcc's software, not of the processor.
            **dict.fromkeys(("convert-dfp-round", "fe-binop", "fe-convert-1"), ["-mno-hard-dfp"])}
-EXCUSED = {  # by the tests' own directives, or for the reason given
-    f"{TORTURE}/990413-2": "for x87 only (its dg-skip-if)",
-}
-EXCUSED_VARIANT = {  # (test, variant)
-    (f"{TORTURE}/{name}", "O2-32bit"): "needs __int128" for name in ("pr84748", "pr93213")
-}
 
 
 def source():
@@ -73,7 +67,7 @@ class Test:
             return f"not to be run (dg-do {what[1]})"
         if what and "86-*-" in what[2]:
             return "for x86 only (its dg-do)"
-        return EXCUSED.get(self.name)
+        return None
 
     def options(self):
         words = FOLDERS[self.folder] + OPTIONS.get(self.stem, [])
@@ -134,7 +128,10 @@ class Torture(guest_programs.GuestPrograms):
         suite = source()
         paths = [path for folder in FOLDERS for path in sorted(glob.glob(f"{suite}/{folder}/*.c")) if not path.endswith("-lib.c")]
         tests = [Test(suite, path) for path in paths]
+        ledger = guest_programs.Ledger("torture")
+        excuses = {(row["test"], row["variant"]): row for row in ledger.of("excuse")}
         excused = {test.name: test.excuse() for test in tests if test.excuse()}
+        excused.update({test.name: ledger.excuse(excuses[test.name, ""]) for test in tests if (test.name, "") in excuses})
         tests = [test for test in tests if test.name not in excused]
         variants = dict(VARIANTS)
         if guest_programs.LONG:
@@ -155,15 +152,17 @@ class Torture(guest_programs.GuestPrograms):
             said = dict(line.split(" ", 1) for line in result.out.decode(errors="replace").splitlines())
             for test in tests:
                 name = f"{test.name} {variant}"
-                why = EXCUSED_VARIANT.get((test.name, variant))
+                row = excuses.get((test.name, variant))
                 outcome = not_built[variant].get(test.name) and "does not compile: " + not_built[variant][test.name]
                 outcome = outcome or said.get(test.name, f"did not run (driver's exit code {result.code})")
                 if outcome == "exit 0":
                     passed[name] = ""
-                elif why:
-                    excused[name] = f"{why} ({outcome})"
+                elif row:
+                    excused[name] = f"{ledger.excuse(row)} ({outcome})"
                 else:
                     failed[name] = outcome
+        if guest_programs.LONG:
+            failed.update(ledger.unused())
         self.verdicts("GCC torture", passed, failed, excused)
 
 

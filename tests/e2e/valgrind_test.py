@@ -13,10 +13,9 @@ import harness
 from guest_programs import CC32, CC64, Program
 
 FOLDERS = ("none/tests/ppc32", "none/tests/ppc64", "memcheck/tests/ppc32", "memcheck/tests/ppc64")
-# Newer than ISA 2.05: what a vgtest's prerequisite asks for, or the program's name where it does not.
+# Newer than ISA 2.05: what a vgtest's prerequisite asks for.
 NEWER = {"arch_2_06": "needs ISA 2.06", "arch_2_07": "needs ISA 2.07", "arch_3_00": "needs ISA 3.0", "arch_3_1": "needs ISA 3.1",
          "htm": "needs transactional memory (ISA 2.07)"}
-NEWER_BY_NAME = {"power_ISA2_07": "needs ISA 2.07"}
 CFLAGS = ["-O", "-fno-pie", "-g", "-w", "-mregnames", "-static", "-fcommon", "-DHAS_ALTIVEC", "-DHAS_DFP", "-DHAS_ISA_2_05", "-DHAVE_AS_PPC_MFTOCRF",
           "-DHAVE_AS_PPC_FPPO", "-maltivec"]
 FLAGS = {
@@ -28,23 +27,6 @@ FLAGS = {
 }
 # What has to have happened before a program.
 PREPARE = {"bug139050-ppc32": "while ! awk '$1 < 9 { exit 1 }' /proc/uptime; do sleep 1; done; "}  # time base over 2^32
-# Lines that may differ from the output expected, each for its reason: what the pattern's groups hold must still agree.
-LEDGER = [
-    ("ppc32/mcrfs", r"(0x[4-f]) -> 0x0[0-9a-f]000000|(0x[4-f]) -> 0xf[0-9a-f]ffffff",
-     "the expected output is Valgrind's own, which has no XE and NI in its FPSCR; they are written and read here"),
-    ("ppc32/mftocrf", r"0x[0-9a-f]([0-9a-f])[0-9a-f]{6}",
-     "mfocrf leaves the fields that it does not move undefined; the expected output has the whole CR, Baton zeros"),
-    ("ppc32/power5\\+_round", r"(\w+\t\S+\t\S+\t)[0-9a-f]+(\tPASS)",
-     "the expected output is Valgrind's own, which has no FPRF: it prints 0"),
-    ("jm-fp", r"( *(?:fres|frsqrte)\.? [0-9a-f]{16} => )(?:5fe0000000000000|5fdf000000000000|[34b][0-9a-f]{7}00000000|c000000000000000)",
-     "an estimate within the architected error; the table of the silicon differs from processor to processor"),
-    ("jm-vmx", r"( *vlogefp: .*=> )([0-9a-f]{5})[0-9a-f]{3} ([0-9a-f]{5})[0-9a-f]{3} ([0-9a-f]{5})[0-9a-f]{3} ([0-9a-f]{5})[0-9a-f]{3}"
-     r"( \(00000000\))", "an estimate within the architected error (1/32); the table of the silicon differs from processor to processor"),
-    ("ppc64/jm-int", r"( *mulhwu\. [0-9a-f]{16}, [0-9a-f]{16} => [0-9a-f]{16}) \([48]0000000( 00000000)\)",
-     "undefined: CR0 of mulhwu. in 64-bit mode, as the upper half of the result is; the expected output compares 32 bits, Baton 64"),
-    ("ppc32/test_[fg]x", r"(fsqrts|frsqrtes) (2\.000000e-200|5\.000000e\+100) -> .*",
-     "undefined: the operand of a single-precision operation is no single"),
-]
 
 
 def vgtest(path):
@@ -54,31 +36,31 @@ def vgtest(path):
     return {kind: " ".join(text for k, text in lines if k == kind) for kind, _ in lines}
 
 
-def newer(folder, name, test):
+def newer(name, test):
     """Why the program means nothing on ISA 2.05, or None."""
     if name.startswith("test_dfp"):
         return None  # the prerequisite of ppc64's is for dcffix alone, which they look for themselves
-    asked = [why for capability, why in NEWER.items() if re.search(rf"\b{capability}\b", test.get("prereq", ""))]
-    return (asked or [NEWER_BY_NAME.get(name)])[-1]
+    return next((why for capability, why in NEWER.items() if re.search(rf"\b{capability}\b", test.get("prereq", ""))), None)
 
 
-def differences(name, expected, got):
-    """What differs that the ledger does not allow, and the ledger's reasons for what it allows."""
-    bad, reasons = [], set()
+def differences(name, expected, got, ledger):
+    """What differs that the ledger does not allow, and the ledger's rows for what it allows."""
+    bad, rows = [], []
     expected, got = expected.split("\n"), got.split("\n")
     if len(expected) != len(got):
         bad.append(f"{len(got)} lines instead of {len(expected)}")
     for number, (there, here) in enumerate(zip(expected, got), 1):
         if there == here:
             continue
-        for test, pattern, reason in LEDGER:
-            allowed = re.fullmatch(pattern, there), re.fullmatch(pattern, here)
-            if re.search(f"{test}$", name) and all(allowed) and allowed[0].groups() == allowed[1].groups():
-                reasons.add(reason)
+        for row in ledger.of("difference"):
+            allowed = re.fullmatch(row["pattern"], there), re.fullmatch(row["pattern"], here)
+            if re.search(f"{row['test']}$", name) and all(allowed) and allowed[0].groups() == allowed[1].groups():
+                if row not in rows:
+                    rows.append(row)
                 break
         else:
             bad.append(f"line {number}: expected {there!r}, got {here!r}")
-    return bad, reasons
+    return bad, rows
 
 
 class Valgrind(guest_programs.GuestPrograms):
@@ -102,12 +84,13 @@ class Valgrind(guest_programs.GuestPrograms):
 
     def test_programs(self):
         source = guest_programs.debian_source("valgrind")
+        ledger = guest_programs.Ledger("valgrind")
         tests, excused = {}, {}
         for folder in FOLDERS:
             for path in sorted(glob.glob(f"{source}/{folder}/*.vgtest")):
                 test, name = vgtest(path), os.path.basename(path)[:-len(".vgtest")]
                 program, _, arguments = test["prog"].partition(" ")
-                why = newer(folder, name, test)
+                why = newer(name, test)
                 if why:
                     excused[f"{folder}/{name}"] = why
                 else:
@@ -121,14 +104,14 @@ class Valgrind(guest_programs.GuestPrograms):
                     for name, (folder, program, arguments) in tests.items()]
         programs.sort(key=lambda program: program.name.endswith(tuple(PREPARE)))  # which are then likely to be ready
         results = self.run_programs(files, programs)
-        passed, failed, ledger, instructions = {}, {}, [], []
+        passed, failed, allowed, instructions = {}, {}, [], []
         for name, result in results.items():
             expected = [guest_programs.content(path).decode(errors="replace")
                         for path in sorted(glob.glob(f"{source}/{name}.stdout.exp*"))]
             got = result.out.decode(errors="replace")
             with open(f"{self.folder}/{os.path.basename(os.path.dirname(name))}-{os.path.basename(name)}.out", "wb") as f:
                 f.write(result.out)
-            bad, reasons = min((differences(name, text, got) for text in expected), key=lambda pair: (len(pair[0]), len(pair[1])))
+            bad, rows = min((differences(name, text, got, ledger) for text in expected), key=lambda pair: (len(pair[0]), len(pair[1])))
             if result.code != 0:
                 bad.append(f"exit code {result.code}")
             if bad:
@@ -136,11 +119,12 @@ class Valgrind(guest_programs.GuestPrograms):
             else:
                 passed[name] = ""
                 instructions += re.findall(r"(?m)^ *([a-z]\w+\.?)\b.*=>", got)
-                ledger += [f"{name}: {reason}" for reason in sorted(reasons)]
-        print(f"passed with lines that the ledger allows: {len(ledger)}")
-        for line in ledger:
+                allowed += [f"{name}: {ledger.excuse(row)}" for row in rows]
+        print(f"passed with lines that the ledger allows: {len(allowed)}")
+        for line in allowed:
             print(f"  {line}")
         guest_programs.coverage("valgrind", instructions)
+        failed.update(ledger.unused())
         self.verdicts("Valgrind", passed, failed, excused)
 
 
