@@ -77,13 +77,13 @@ BATON_SEMANTICS Flow sc(State& s, O o) {
 }
 
 BATON_SEMANTICS Flow rfid(State& s, O o) {
-  const u64 old = s.msr, done = completed(s, o.cia(s)) + 1;
+  const u64 old = s.msr, at = o.cia(s), done = completed(s, at) + 1;
   constexpr u64 kReturned = kMsrWritable | msr::LE;
   s.msr = with_problem_state((old & ~kReturned) | (s.srr1 & kReturned));
   s.nia = s.srr0 & (s.msr & msr::SF ? ~u64{3} : 0xFFFFFFFC);
   s.thread->update_mode();
   if (__builtin_expect(s.events.watching, 0) && (old ^ s.msr) & kMsrCounted)
-    s.thread->pmu().mode_changed(old, done, o.cia(s));
+    s.thread->pmu().mode_changed(old, done, at);
   if (fpu::interrupt_due(s)) return float_interrupt(s);
   if (interruptible(s) || ((old | s.msr) & (msr::SE | msr::BE))) {
     s.stop = Stop::kResync;

@@ -4,6 +4,7 @@
 //
 //   perf_loops stat [CPU]      each event, of user code only, against what the loop does
 //   perf_loops record [CPU]    samples of cycles and of instructions: where they lie
+//   perf_loops until FILE      runs the loop, for perf to look at, until the file is there; says how many rounds
 #define _GNU_SOURCE
 #include <linux/perf_event.h>
 #include <sched.h>
@@ -22,6 +23,7 @@ extern char hot_code[], hot_end[];
 __asm__(
     ".text\n.globl hot_code, hot_end\n.pushsection .opd,\"aw\"\n.globl hot\nhot: .quad hot_code, "
     ".TOC.@tocbase, 0\n.popsection\n"
+    ".type hot, @function\n.size hot, hot_end - hot_code\n"
     "hot_code: mtctr 3\n1: ld 5,0(4)\n addi 5,5,1\n std 5,0(4)\n bdnz 1b\n blr\nhot_end:\n");
 
 static uint64_t data;
@@ -111,7 +113,19 @@ static int record(uint32_t type, uint64_t config, uint64_t period, uint64_t roun
   return samples < least || inside * 10 < samples * 9;
 }
 
+static int until(const char* file) {
+  enum { kChunk = 1000000 };
+  uint64_t rounds = 0;
+  while (access(file, F_OK)) {
+    hot(kChunk, &data);
+    rounds += kChunk;
+  }
+  printf("%llu\n", (unsigned long long)rounds);
+  return 0;
+}
+
 int main(int argc, char** argv) {
+  if (argc > 2 && !strcmp(argv[1], "until")) return until(argv[2]);
   if (argc > 2) {
     cpu_set_t set;
     CPU_ZERO(&set);
