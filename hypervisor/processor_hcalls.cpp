@@ -157,9 +157,8 @@ i64 h_pic(HcallContext& call) {
   Partition& partition = call.partition();
   const u64 processors = partition.system().identity().processors;
   const u64 total = partition.clock().time_base() * processors;
-  u64 busy = call.processor().thread().purr();
-  for (const auto& processor : partition.processors())
-    if (processor.get() != &call.processor()) busy += processor->purr_at_rest;
+  u64 busy = 0;
+  for (const auto& processor : partition.processors()) busy += processor->purr();
   call.out(0, total - std::min(total, busy));
   call.out(1, processors);
   call.out(2, total);

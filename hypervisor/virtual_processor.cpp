@@ -16,6 +16,7 @@ namespace {
 constexpr u64 kVpaDtlEnable = 0xB8, kVpaYieldCount = 0x100, kVpaDtlIndex = 0x218;
 constexpr u64 kDtlEntry = 48;
 constexpr u8 kDtlVoluntary = 1;
+constexpr u64 kDispatched = u64{1} << 63;
 enum DispatchReason : u8 { kByExternal = 0, kByProd = 2, kByDecrementer = 3, kByReset = 4 };
 enum PreemptReason : u8 { kCededCycles = 2, kConferredCycles = 3 };
 
@@ -209,13 +210,24 @@ bool VirtualProcessor::wait(Dispatch as, bool interrupts_wake) {
 
 void VirtualProcessor::begin_dispatch() {
   thread_.dispatched();
+  account_ = kDispatched | (thread_.purr() - thread_.time_base());
   count_dispatch(true);
 }
 
 void VirtualProcessor::end_dispatch() {
   thread_.undispatched();
-  purr_at_rest = thread_.purr();
+  account_ = thread_.purr();
   count_dispatch(false);
+}
+
+u64 VirtualProcessor::purr() const {
+  const u64 account = account_;
+  return account & kDispatched ? (account + thread_.time_base()) & ~kDispatched : account;
+}
+
+void VirtualProcessor::set_purr(u64 value) {
+  thread_.set_purr(value);
+  account_ = value;
 }
 
 void VirtualProcessor::count_dispatch(bool running) {

@@ -62,7 +62,9 @@ class VirtualProcessor final : public cpu::Alarm, public AlarmClock::Sleeper {
   u64 dtl_bytes = 0, dtl_index = 0;
   std::atomic<u32> yield_count{0};  ///< Even while dispatched.
   std::atomic<bool> prodded{false};
-  std::atomic<u64> purr_at_rest{0};  ///< PURR when it was last undispatched, for others to read.
+  /// PURR up to now; any thread.
+  u64 purr() const;
+  void set_purr(u64 value);  ///< Not while dispatched.
 
  private:
   void loop(Dispatch as);
@@ -84,6 +86,8 @@ class VirtualProcessor final : public cpu::Alarm, public AlarmClock::Sleeper {
   std::condition_variable changed_;
   std::atomic<Dispatch> dispatch_{Dispatch::kStopped};
   std::atomic<bool> stop_requested_{false}, halted_{false};
+  /// For purr(): PURR while undispatched; with the top bit, what PURR is ahead of the time base.
+  std::atomic<u64> account_{0};
   bool parked_ = false;  ///< Waits, and has written its yield count.
   bool held_ = false;
 };

@@ -143,9 +143,8 @@ void restore_processor(Partition& partition, VirtualProcessor& processor, const 
   s.instructions = in.instructions();
   s.dec_deadline = in.dec_deadline();
   s.lines = in.lines() & (cpu::line::kSystemReset | cpu::line::kPerformanceMonitor);
-  thread.set_purr(in.purr());
+  processor.set_purr(in.purr());
   thread.state_changed();
-  processor.purr_at_rest = in.purr();
   processor.prodded = in.prodded();
   const auto area = [&](u64 at, u64 length) {
     check(at == 0 || partition.memory().contains(at, length), "a virtual processor area");

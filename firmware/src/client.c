@@ -153,20 +153,20 @@ static int s_getprop(uint32_t* a, uint32_t* r) {
 static int s_nextprop(uint32_t* a, uint32_t* r) {
   struct node* n = node_arg(a[0]);
   const char* previous = a[1] ? client_string(a[1], 256) : "";
-  char* buf = client_buffer(a[2], 32);
   r[0] = NO_HANDLE;
-  if (!n || !previous || !buf) return 0;
+  if (!n || !previous) return 0;
   struct property* p = n->properties;
   if (*previous) {
     p = prop_find(n, previous);
     if (!p) return 0;
     p = p->next;
   }
-  while (p && strlen(p->name) > 31) p = p->next;  // the client's buffer has 32 bytes
-  if (p)
-    memcpy(buf, p->name, strlen(p->name) + 1);
-  else
-    buf[0] = 0;
+  // Names that PAPR gives are longer than the 31 characters of IEEE 1275; Linux has room for 63.
+  while (p && strlen(p->name) > 63) p = p->next;
+  const char* name = p ? p->name : "";
+  char* to = client_buffer(a[2], (uint32_t)strlen(name) + 1);
+  if (!to) return 0;
+  memcpy(to, name, strlen(name) + 1);
   r[0] = p ? 1 : 0;
   return 0;
 }
