@@ -8,7 +8,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "e2e"))
-from guest_programs import CC64, cached, compiler, content, debian_source, digest  # noqa: E402,F401
+from guest_programs import CC64, cached, compiler, content, debian_source  # noqa: E402
 
 PROGRAMS = os.path.join(ROOT, "bench", "programs")
 STRICT = ["-std=gnu11", "-Wall", "-Wextra", "-Werror"]

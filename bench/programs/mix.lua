@@ -23,3 +23,4 @@ local list = {}
 for w, n in pairs(words) do list[#list + 1] = string.format("%05d %s", n, w) end
 table.sort(list)
 assert(#list == 1009 and fib(24) == 46368 and queens(7) == 40)
+print(list[1], list[#list], fib(20), queens(6))
