@@ -7,8 +7,8 @@
 
 #include "cpu/fpu/fpu.h"
 #include "cpu/isa/isa.h"
-#include "cpu/thread.h"
 #include "tests/cpu/fp_oracle.h"
+#include "tests/cpu/hardware.h"
 
 namespace baton::test {
 namespace {
@@ -476,25 +476,20 @@ TEST(FloatingPoint, OtherLoadsAndStores) {
   EXPECT_EQ(s.gpr[8], kSnan);
 }
 
-class StillClock final : public cpu::Clock {
-  u64 time_base() const override { return 0; }
-};
-
 TEST(FloatingPoint, UpdateFormsAndFaults) {
-  StillClock clock;
-  cpu::Domain domain(1 << 20, 18, clock);
-  cpu::Thread thread(domain, 0, nullptr);
+  Hardware machine(1, 1 << 20, 18);
+  cpu::Thread& thread = machine.thread();
   cpu::State& s = thread.state();
   s.msr |= cpu::msr::FP;
   thread.state_changed();
-  domain.memory().store<u64>(0x1FFC, kOne);
+  machine.memory().store<u64>(0x1FFC, kOne);
   s.gpr[4] = 0x2000;
   EXPECT_EQ(execute_fp(s, 0xCC240000 | 0xFFFC), Flow::kNext);  // lfdu f1,-4(r4), across a page
   EXPECT_EQ(s.fpr[1], kOne);
   EXPECT_EQ(s.gpr[4], 0x1FFCu);
   s.gpr[5] = 0x1004;
   EXPECT_EQ(execute_fp(s, fp_word("stfsux")), Flow::kNext);
-  EXPECT_EQ(domain.memory().load<u32>(0x3000), 0x3F800000u);
+  EXPECT_EQ(machine.memory().load<u32>(0x3000), 0x3F800000u);
   EXPECT_EQ(s.gpr[4], 0x3000u);
   // 32-bit mode: the address wraps, and the base with it.
   s.ea_mask = 0xFFFFFFFF;
@@ -513,7 +508,7 @@ TEST(FloatingPoint, UpdateFormsAndFaults) {
     EXPECT_EQ(s.fpr[1], kUntouched) << name;
   }
   // The second half of a pair faults: neither register changes.
-  s.gpr[4] = domain.memory().size() - 8;
+  s.gpr[4] = machine.memory().size() - 8;
   EXPECT_EQ(execute_fp(s, fp_word("lfdp")), Flow::kStop);
   EXPECT_EQ(s.fpr[2], kUntouched);
 }

@@ -101,18 +101,17 @@ std::vector<Answer> run_qemu(const std::vector<Case>& cases) {
 }
 
 std::vector<Answer> run_ours(const std::vector<Case>& cases) {
-  test::StoppedClock clock;
-  Domain domain(16 << 20, 18, clock, EngineOptions::from_environment(Engine::kInterpreter));
-  Thread thread(domain, 0, nullptr);
+  baton::test::Hardware machine(1, 16 << 20, 18);
+  Thread& thread = machine.thread();
   std::ifstream image(BATON_SYSTEM_RUNNER, std::ios::binary);
   const std::vector<char> code{std::istreambuf_iterator<char>(image), {}};
-  domain.memory().write(0, std::span(reinterpret_cast<const u8*>(code.data()), code.size()));
-  domain.memory().write(kCases, stream(cases));
+  machine.memory().write(0, std::span(reinterpret_cast<const u8*>(code.data()), code.size()));
+  machine.memory().write(kCases, stream(cases));
   thread.reset(0x100, 0, true);
   // The first H_PUT_TERM_CHAR: all answers are in memory.
   if (thread.run(cases.size() * 1000 + 1000) != Exit::kHypercall) return {};
   std::vector<u8> bytes(cases.size() * sizeof(Answer));
-  domain.memory().read(kAnswers, bytes);
+  machine.memory().read(kAnswers, bytes);
   return answers_of(bytes);
 }
 

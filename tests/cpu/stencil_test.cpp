@@ -22,6 +22,7 @@
 #include "cpu/semantics/semantics.h"
 #include "cpu/thread.h"
 #include "tests/cpu/differential/words.h"
+#include "tests/cpu/hardware.h"
 
 namespace baton::cpu {
 namespace {
@@ -60,20 +61,15 @@ TEST(Stencils, AreAsShortAsTheyShouldBe) {
   EXPECT_GT(stencil::find("lwz")->cold_size, 0);
 }
 
-class StoppedClock final : public Clock {
- public:
-  u64 time_base() const override { return 1'000'000; }
-};
-
 constexpr u64 kMemory = 1 << 20;
 constexpr u64 kCode = 0x4000, kCodeBytes = 0x3000, kData = 0x8000, kDataBytes = 0x8000;
 
 struct Side {
-  explicit Side(EngineOptions engine) : domain(kMemory, 18, clock, engine), thread(domain, 0, nullptr) {}
-  StoppedClock clock;
-  Domain domain;
-  Thread thread;
-  State& s = thread.state();
+  explicit Side(EngineOptions engine) : machine(1, kMemory, 18, engine) {}
+  baton::test::Hardware machine;
+  Domain& domain = machine.domain();
+  Thread& thread = machine.thread();
+  State& s = machine.state();
 };
 
 /// Everything that a program can see, by name.

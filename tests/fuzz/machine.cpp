@@ -64,10 +64,10 @@ constexpr u64 kMsrBits = msr::SF | msr::VEC | msr::EE | msr::PR | msr::FP | msr:
 }  // namespace
 
 Machine::Machine(Random& random, unsigned threads, cpu::Engine engine)
-    : domain_(memory_size(random), kHptLog2, clock_, {engine, kCodeCache}) {
-  cpu::Memory& memory = domain_.memory();
+    : Hardware(threads, memory_size(random), kHptLog2, {.engine = engine, .code_cache_bytes = kCodeCache}) {
+  cpu::Memory& memory = this->memory();
   if (random.one_in(4)) memory.set_tracking(true);
-  if (random.one_in(4)) domain_.real_mode_limit = memory.size() / 2;
+  if (random.one_in(4)) domain().real_mode_limit = memory.size() / 2;
   for (u64 at = 0x100; at <= kLastVector; at += 0x20) memory.store<u32>(at, kHypercall);
   for (const Handler& handler : kHandlers) {
     if (random.one_in(4)) continue;
@@ -110,12 +110,11 @@ Machine::Machine(Random& random, unsigned threads, cpu::Engine engine)
                      false};
   segments_.push_back(home);
   for (u64 frame = 1; frame <= kCodeFrames; frame++) {
-    domain_.hpt().set(((home.vsid ^ frame) & (domain_.hpt().groups() - 1)) * 8,
-                      {home.vsid << 12 | pte::kValid, frame << cpu::kFrameShift | pte::kCoherent | 2});
+    hpt().set(((home.vsid ^ frame) & (hpt().groups() - 1)) * 8,
+              {home.vsid << 12 | pte::kValid, frame << cpu::kFrameShift | pte::kCoherent | 2});
     mapped_code_.push_back(home.ea | frame << cpu::kFrameShift);
   }
   for (unsigned i = 0; i < threads; i++) {
-    processors_.push_back(std::make_unique<Processor>(domain_, i));
     fill_registers(random, i);
     for (const Segment& segment : segments_)
       if (!random.one_in(8)) thread(i).slbmte(segment.slb_vsid, segment.slb_esid);
@@ -125,7 +124,7 @@ Machine::Machine(Random& random, unsigned threads, cpu::Engine engine)
 
 void Machine::fill_code(Random& random, u64 frame) {
   for (u64 at = 0; at < cpu::kFrameSize; at += 4)
-    domain_.memory().store<u32>(frame << cpu::kFrameShift | at, random_word(random));
+    memory().store<u32>(frame << cpu::kFrameShift | at, random_word(random));
 }
 
 void Machine::map(Random& random, const Segment& segment) {
@@ -133,7 +132,7 @@ void Machine::map(Random& random, const Segment& segment) {
   const u64 offset = page << segment.base_shift & (segment.terabyte ? 0xFFFFFFFFFF : 0x0FFFFFFF);
   const u64 ea = segment.ea | offset;
   const bool code = random.below(2);
-  u64 frame = code ? random.pick(code_frames_) : random.below(domain_.memory().frames() + 4);
+  u64 frame = code ? random.pick(code_frames_) : random.below(memory().frames() + 4);
   unsigned shift = segment.base_shift;
   if (shift == 12 && random.one_in(8)) shift = 16;
   const u64 size_mask = (u64{1} << shift) - 1;
@@ -157,7 +156,7 @@ void Machine::map(Random& random, const Segment& segment) {
   if (random.one_in(4))
     entry.r |= random.next() & (pte::kPp0 | pte::kKeyHigh | pte::kKeyLow | pte::kReferenced | pte::kChanged |
                                 pte::kWriteThrough | pte::kInhibited | pte::kGuarded | pte::kNoExecute);
-  domain_.hpt().set((hash & (domain_.hpt().groups() - 1)) * 8 + random.below(8), entry);
+  hpt().set((hash & (hpt().groups() - 1)) * 8 + random.below(8), entry);
   mapped_.push_back(ea);
   if (code) mapped_code_.push_back(ea | (frame << cpu::kFrameShift & size_mask & ~u64{0xFFF}));
 }
@@ -167,7 +166,7 @@ u64 Machine::address(Random& random) const {
       random.one_in(3) ? cpu::kFrameSize - random.below(24) : random.below(cpu::kFrameSize) & ~u64{7};
   switch (random.below(8)) {
     case 0:
-      return random.below(domain_.real_mode_limit == ~u64{0} ? u64{1} << 20 : u64{1} << 19) + offset;
+      return random.below(domain().real_mode_limit == ~u64{0} ? u64{1} << 20 : u64{1} << 19) + offset;
     case 1:
       return random.next();
     case 2:
@@ -263,8 +262,8 @@ void Machine::resume(Random& random, unsigned i) {
 }
 
 void Machine::disturb(Random& random) {
-  cpu::Memory& memory = domain_.memory();
-  cpu::HashPageTable& hpt = domain_.hpt();
+  cpu::Memory& memory = this->memory();
+  cpu::HashPageTable& hpt = this->hpt();
   switch (random.below(8)) {
     case 0:
       memory.store<u32>(random.pick(code_frames_) << cpu::kFrameShift | random.below(1024) * 4,
@@ -275,7 +274,7 @@ void Machine::disturb(Random& random) {
       const Segment& segment = segments_[random.below(segments_.size())];
       if (const auto found = hpt.search(random.pick(mapped_), segment.slb_vsid)) {
         hpt.invalidate(found->ptex);
-        domain_.forget_translation(found->ptex, found->entry);
+        domain().forget_translation(found->ptex, found->entry);
       }
       break;
     }
@@ -283,12 +282,12 @@ void Machine::disturb(Random& random) {
       const Segment& segment = segments_[random.below(segments_.size())];
       if (const auto found = hpt.search(random.pick(mapped_), segment.slb_vsid)) {
         hpt.change_r(found->ptex, pte::kPp | pte::kReferenced | pte::kChanged, random.below(4));
-        domain_.forget_translation(found->ptex, found->entry);
+        domain().forget_translation(found->ptex, found->entry);
       }
       break;
     }
     case 3:
-      domain_.withhold_writes();
+      domain().withhold_writes();
       break;
     case 4:
       thread(static_cast<unsigned>(random.below(threads()))).set_external(random.below(2));
@@ -301,15 +300,6 @@ void Machine::disturb(Random& random) {
       break;
     default:
       advance(random.number() & 0xFFFFFFF);
-  }
-}
-
-void Machine::advance(u64 ticks) {
-  clock_.advance(ticks);
-  for (auto& processor : processors_) {
-    u64 deadline = processor->deadline;
-    if (clock_.time_base() < deadline) continue;
-    if (processor->deadline.compare_exchange_strong(deadline, ~u64{0})) processor->thread.alarm_expired();
   }
 }
 
@@ -339,7 +329,7 @@ void Machine::check(unsigned i) const {
 
 void Machine::check_cached(unsigned i) {
   const cpu::State& s = thread(i).state();
-  cpu::Memory& memory = domain_.memory();
+  cpu::Memory& memory = this->memory();
   for (u64 n = 0; n < cpu::kTlbEntries; n++) {
     const cpu::TlbEntry& entry = s.dtlb[n];
     const u64 read = entry.read_tag, write = entry.write_tag;
@@ -401,10 +391,10 @@ void Machine::compare(Machine& one, Machine& other) {
           "instructions; the "
           "other engine is the {}",
           i, different, a.nia, b.nia, one.thread(i).instructions(), other.thread(i).instructions(),
-          other.domain_.engine().engine == cpu::Engine::kStencil ? "stencil" : "interpreter"));
+          other.domain().engine().engine == cpu::Engine::kStencil ? "stencil" : "interpreter"));
   }
-  const u64 size = one.domain_.memory().size();
-  const u8 *x = one.domain_.memory().host(0), *y = other.domain_.memory().host(0);
+  const u64 size = one.memory().size();
+  const u8 *x = one.memory().host(0), *y = other.memory().host(0);
   if (std::memcmp(x, y, size) != 0) {
     const u64 at = static_cast<u64>(std::mismatch(x, x + size, y).first - x);
     throw Finding(fmt::format("memory at 0x{:x}: two runs of the same differ", at));
@@ -412,8 +402,8 @@ void Machine::compare(Machine& one, Machine& other) {
 }
 
 void Machine::compare_page_tables(Machine& one, Machine& other) {
-  for (u64 ptex = 0; ptex < one.domain_.hpt().entries(); ptex++) {
-    const cpu::Hpte a = one.domain_.hpt().get(ptex), b = other.domain_.hpt().get(ptex);
+  for (u64 ptex = 0; ptex < one.hpt().entries(); ptex++) {
+    const cpu::Hpte a = one.hpt().get(ptex), b = other.hpt().get(ptex);
     if (a.v != b.v || a.r != b.r)
       throw Finding(fmt::format("page table entry {}: two runs of the same differ (R and C: 0x{:x}, 0x{:x})",
                                 ptex, a.r, b.r));

@@ -24,7 +24,7 @@ fs::path make_directory() {
 }
 
 SystemIdentity identity(cpu::Engine engine) {
-  return {.memory = u64{1} << 30, .engine = {engine, kCodeCache}};
+  return {.memory = u64{1} << 30, .engine = {.engine = engine, .code_cache_bytes = kCodeCache}};
 }
 
 }  // namespace

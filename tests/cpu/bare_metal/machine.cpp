@@ -35,22 +35,9 @@ std::ostream& operator<<(std::ostream& out, const Stop& stop) {
 }
 
 Machine::Machine(unsigned threads, u64 memory, unsigned hpt_log2)
-    : image_(Image::get("machine")),
-      domain_(memory, hpt_log2, clock_, cpu::EngineOptions::from_environment(cpu::Engine::kInterpreter)) {
-  for (unsigned i = 0; i < threads; i++) processors_.push_back(std::make_unique<Processor>(domain_, i));
+    : Hardware(threads, memory, hpt_log2), image_(Image::get("machine")), starts_(threads) {
   EXPECT_LT(image_.bytes().size(), kScratch);
   EXPECT_TRUE(this->memory().write(0, image_.bytes()));
-}
-
-Machine::~Machine() = default;
-
-void Machine::advance(u64 ticks) {
-  clock_.advance(ticks);
-  for (auto& processor : processors_) {
-    u64 deadline = processor->deadline;
-    if (clock_.time_base() < deadline) continue;
-    if (processor->deadline.compare_exchange_strong(deadline, ~u64{0})) processor->thread.alarm_expired();
-  }
 }
 
 void Machine::hook(Vector vector, const std::string& symbol) {
@@ -89,10 +76,10 @@ cpu::Hpte Machine::entry(const Segment& segment, const Page& page) {
   return entry;
 }
 
-u64 Machine::ptex(const Segment& segment, const Page& page) const {
+u64 Machine::ptex(const Segment& segment, const Page& page) {
   u64 h = hash(segment, page.ea);
   if (page.secondary) h = ~h;
-  const u64 groups = u64{1} << (const_cast<cpu::Domain&>(domain_).hpt().log2_bytes() - 7);
+  const u64 groups = u64{1} << (hpt().log2_bytes() - 7);
   return (h & (groups - 1)) * 8 + page.slot;
 }
 
@@ -105,7 +92,7 @@ u64 Machine::map(const Segment& segment, const Page& page) {
 u64 Machine::unmap(u64 ptex) {
   const cpu::Hpte old = hpt().get(ptex);
   hpt().invalidate(ptex);
-  domain_.forget_translation(ptex, old);
+  domain().forget_translation(ptex, old);
   return hpt().get(ptex).r;
 }
 
@@ -120,8 +107,9 @@ void Machine::go(const std::string& symbol, u64 msr, unsigned i) {
 
 void Machine::go(u64 nia, u64 msr, unsigned i) {
   cpu::State& s = state(i);
-  s.nia = processors_[i]->start_nia = nia;
-  s.msr = processors_[i]->start_msr = msr;
+  starts_[i] = {msr, nia};
+  s.nia = nia;
+  s.msr = msr;
   thread(i).update_mode();
 }
 

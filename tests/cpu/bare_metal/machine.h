@@ -14,9 +14,8 @@
 #include <thread>
 #include <vector>
 
-#include "cpu/domain.h"
-#include "cpu/thread.h"
 #include "tests/cpu/bare_metal/image.h"
+#include "tests/cpu/hardware.h"
 
 namespace baton::bare_metal {
 
@@ -27,16 +26,6 @@ namespace msr = cpu::msr;
 namespace pte = cpu::pte;
 namespace dsisr = cpu::dsisr;
 namespace program = cpu::program;
-
-/// Time stands still but for advance().
-class TestClock final : public cpu::Clock {
- public:
-  u64 time_base() const override { return now_.load(); }
-  void advance(u64 ticks) { now_ += ticks; }
-
- private:
-  std::atomic<u64> now_{1'000'000};
-};
 
 /// Page sizes of a segment by its SLB encoding, spelled out here rather than taken from the code under test.
 inline constexpr u64 k4K = 0x000, k64K = 0x110, k16M = 0x100, k16G = 0x120;
@@ -76,7 +65,7 @@ struct Stop {
 };
 std::ostream& operator<<(std::ostream& out, const Stop& stop);
 
-class Machine {
+class Machine : public test::Hardware {
  public:
   /// Where the image can be executed with MSR[IR]=1 after map_code(): effective = kCode + real.
   static constexpr u64 kCode = 0x7000'0000;
@@ -86,17 +75,7 @@ class Machine {
   static constexpr u64 kScratch = 0xF'0000;
 
   explicit Machine(unsigned threads = 1, u64 memory = u64{64} << 20, unsigned hpt_log2 = 18);
-  ~Machine();
-
-  cpu::Domain& domain() { return domain_; }
-  cpu::Memory& memory() { return domain_.memory(); }
-  cpu::HashPageTable& hpt() { return domain_.hpt(); }
-  cpu::Thread& thread(unsigned i = 0) { return processors_[i]->thread; }
-  cpu::State& state(unsigned i = 0) { return thread(i).state(); }
   u64& gpr(unsigned r, unsigned i = 0) { return state(i).gpr[r]; }
-  TestClock& clock() { return clock_; }
-  /// Lets time pass; decrementers whose alarm is due expire.
-  void advance(u64 ticks);
 
   u64 at(const std::string& symbol) const { return image_.at(symbol); }
   u64 load(u64 ra) { return memory().load<u64>(ra).value(); }
@@ -115,7 +94,7 @@ class Machine {
   /// The entry that translates `page.ea`.
   static cpu::Hpte entry(const Segment& segment, const Page& page);
   /// Where it belongs.
-  u64 ptex(const Segment& segment, const Page& page) const;
+  u64 ptex(const Segment& segment, const Page& page);
   /// Enters it, in place of what was there; returns its index.
   u64 map(const Segment& segment, const Page& page);
   /// Takes an entry out as H_REMOVE does; returns doubleword 1 with the final R and C.
@@ -134,22 +113,16 @@ class Machine {
     return run(i);
   }
   /// What the last go() said.
-  u64 start_msr(unsigned i = 0) const { return processors_[i]->start_msr; }
-  u64 start_nia(unsigned i = 0) const { return processors_[i]->start_nia; }
+  u64 start_msr(unsigned i = 0) const { return starts_[i].msr; }
+  u64 start_nia(unsigned i = 0) const { return starts_[i].nia; }
 
  private:
-  struct Processor final : cpu::Alarm {
-    Processor(cpu::Domain& domain, u32 pir) : thread(domain, pir, this) {}
-    void arm(u64 when) override { deadline = when; }
-    std::atomic<u64> deadline{~u64{0}};
-    cpu::Thread thread;
-    u64 start_msr = 0, start_nia = 0;
+  struct Start {
+    u64 msr = 0, nia = 0;
   };
 
   const Image& image_;
-  TestClock clock_;
-  cpu::Domain domain_;
-  std::vector<std::unique_ptr<Processor>> processors_;
+  std::vector<Start> starts_;
 };
 
 /// True if the program reached its own `sc 1`.

@@ -21,8 +21,8 @@
 #include "cpu/semantics/rotate.h"
 #include "cpu/semantics/system.h"
 #include "cpu/semantics/vector.h"
-#include "cpu/thread.h"
 #include "tests/cpu/coverage.h"
+#include "tests/cpu/hardware.h"
 
 namespace baton::cpu::test {
 
@@ -66,20 +66,13 @@ inline NativeFunction native(isa::Id id) {
   return kFunctions[static_cast<std::size_t>(id)];
 }
 
-class StoppedClock final : public Clock {
- public:
-  u64 time_base() const override { return 0; }
-};
-
 /// One thread, 1 MB, real mode, MSR[SF] and MSR[LE] as asked.
-class Machine {
+class Machine : public baton::test::Hardware {
  public:
-  explicit Machine(bool sf = true, bool le = false)
-      : domain_(1 << 20, 18, clock_, EngineOptions::from_environment(Engine::kInterpreter)),
-        thread_(domain_, 0, nullptr) {
-    thread_.reset(0, 0, sf);
+  explicit Machine(bool sf = true, bool le = false) : Hardware(1, 1 << 20, 18) {
+    thread().reset(0, 0, sf);
     s.msr |= msr::FP | (le ? msr::LE : 0);
-    thread_.update_mode();
+    thread().update_mode();
     // Interrupt vectors: an interrupt that nobody expected stays where it can be seen.
     for (u64 at = 0x100; at < 0x1000; at += 4) memory().store<u32>(at, 0x48000000);
   }
@@ -115,19 +108,14 @@ class Machine {
       if (target != 0) put(target, kHypercall);
     }
     s.nia = at;
-    return thread_.run(4 * kOpsPerPage) == Exit::kHypercall ? s.nia - 4 : s.nia;
+    return thread().run(4 * kOpsPerPage) == Exit::kHypercall ? s.nia - 4 : s.nia;
   }
-  Memory& memory() { return domain_.memory(); }
-  Thread& thread() { return thread_; }
 
  private:
-  StoppedClock clock_;
-  Domain domain_;
-  Thread thread_;
   std::vector<u32> loaded_;
 
  public:
-  State& s = thread_.state();
+  State& s = state();
   const char* layer = nullptr;  ///< Of tests, that what is executed counts for (tests/cpu/coverage.h).
 };
 
