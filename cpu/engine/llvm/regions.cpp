@@ -13,6 +13,7 @@
 #include "cpu/engine/statistics.h"
 #include "cpu/engine/stencil/code_cache.h"
 #include "cpu/semantics/branch.h"
+#include "cpu/semantics/priority.h"
 #include "cpu/semantics/system.h"
 #include "cpu/thread.h"
 
@@ -124,6 +125,8 @@ bool can_compile(const isa::Row& row, const isa::Operands& o) {
     case Id::stfdp:
     case Id::stfdpx:
       return false;
+    case Id::or_op:
+      return !sem::is_priority_nop(o.a, o.b, o.c);
     case Id::mfspr:
     case Id::mtspr:
       return o.imm == static_cast<i32>(sem::kSprLr) || o.imm == static_cast<i32>(sem::kSprCtr);
