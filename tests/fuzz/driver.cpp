@@ -31,6 +31,7 @@ constexpr Kind kKinds[] = {
     {"parallel", run_parallel_case, 4},
     {"calls", run_calls_case, 3},
     {"partition", run_partition_case, 1},
+    {"stream", run_stream_case, 6},
 };
 
 /// What the worker is at; the parent reads it when the worker dies or stands still.

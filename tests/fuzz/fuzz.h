@@ -25,6 +25,8 @@ void run_parallel_case(Random random);
 void run_calls_case(Random random);
 /// A partition that is powered on with a program of random words and calls.
 void run_partition_case(Random random);
+/// What another system may send, with damage (stream.h).
+void run_stream_case(Random random);
 
 struct Kind {
   const char* name;
