@@ -185,7 +185,17 @@ void ManagedControl::operating_system(const std::shared_ptr<Partition>& partitio
   }
 }
 
+control::Outcome ManagedControl::resume(const std::string& file) try {
+  const std::shared_ptr<Partition> resumed = mover_.resume(file);
+  return outcome(0, "");
+} catch (const migration::Refused& refused) {
+  std::string text;
+  for (const migration::Finding& finding : refused.findings()) text += shown(finding) + "\n";
+  return outcome(1, text);
+}
+
 control::Outcome ManagedControl::change_state(const control::StateRequest& request) {
+  if (request.operation() == "resume") return resume(request.file());
   const std::shared_ptr<Partition> p = partition(request.lpar());
   const std::string& operation = request.operation();
   const migration::Progress move = mover_.progress_of(p->name());
@@ -198,6 +208,10 @@ control::Outcome ManagedControl::change_state(const control::StateRequest& reque
                              "; it has " + p->profile().profile_name + ".");
   }
   const PartitionState state = p->state();
+  if (operation == "suspend") {
+    mover_.suspend(p, request.file());
+    return outcome(0, "");
+  }
   if (operation == "on") {
     if (state != PartitionState::kNotActivated && state != PartitionState::kError) {
       throw std::runtime_error("The partition " + p->name() + " is already on: its state is " +

@@ -50,6 +50,7 @@ class ManagedControl final : public hmc::Control {
 
  private:
   std::shared_ptr<hypervisor::Partition> partition(const std::string& name_or_id);
+  control::Outcome resume(const std::string& file);
   void add_of_destination(control::Records& out, const control::ListRequest& request, Subject subject);
   migration::MoveOptions options_of(const control::MigrateRequest& request);
   void operating_system(const std::shared_ptr<hypervisor::Partition>& partition, const std::string& verb);

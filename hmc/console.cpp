@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <ostream>
 #include <set>
 #include <span>
@@ -220,6 +221,23 @@ int change_state(Console& console, std::string_view, const Arguments& arguments)
   return show(console, console.systems().connect(arguments.get("-m"))->change_state(request));
 }
 
+int change_lpar_state(Console& console, std::string_view, const Arguments& arguments) {
+  const std::string operation = arguments.get("-o");
+  control::StateRequest request;
+  if (operation == "suspend") {
+    request.set_lpar(partition_of(arguments, "-p", "chlparstate"));
+  } else if (operation != "resume") {
+    throw std::runtime_error("chlparstate does not know the operation \"" + operation +
+                             "\"; -o can be suspend or resume.");
+  } else if (arguments.has("-p") || arguments.has("--id")) {
+    throw std::runtime_error(
+        "chlparstate -o resume takes the partition from the file: leave -p and --id out.");
+  }
+  request.set_operation(operation);
+  request.set_file(std::filesystem::absolute(arguments.get("--file")).lexically_normal());
+  return show(console, console.systems().connect(arguments.get("-m"))->change_state(request));
+}
+
 int make_terminal(Console& console, std::string_view, const Arguments& arguments) {
   console.out().flush();
   return run_virtual_terminal(console.systems(), arguments.get("-m"),
@@ -323,6 +341,8 @@ constexpr OptionSpec kRefcodeOptions[] = {{"-r", true, true},  {"-m", true},    
 constexpr OptionSpec kStateOptions[] = {{"-r", true, true}, {"-m", true, true},  {"-o", true, true},
                                         {"-n", true},       {"--id", true},      {"-f", true},
                                         {"--immed", false}, {"--restart", false}};
+constexpr OptionSpec kLparStateOptions[] = {
+    {"-m", true, true}, {"-o", true, true}, {"-p", true}, {"--id", true}, {"--file", true, true}};
 constexpr OptionSpec kTerminalOptions[] = {
     {"-m", true, true}, {"-p", true}, {"--id", true}, {"--force", false}};
 constexpr OptionSpec kMigrateOptions[] = {{"-o", true, true}, {"-m", true, true},    {"-t", true},
@@ -348,6 +368,10 @@ constexpr Command kCommands[] = {
     {"chsysstate",
      "chsysstate -r lpar -m SYSTEM -o on|shutdown|osshutdown|reboot -n NAME [--immed] [--restart]",
      "starts and stops a partition", kStateOptions, change_state},
+    {"chlparstate",
+     "chlparstate -o suspend -m SYSTEM -p NAME --file FILE\nchlparstate -o resume -m SYSTEM --file FILE",
+     "suspends a running partition to a file and resumes it, on any system", kLparStateOptions,
+     change_lpar_state},
     {"mkvterm", "mkvterm -m SYSTEM -p NAME [--force]",
      "opens the partition's console; ~. at the start of a line closes it", kTerminalOptions, make_terminal},
     {"rmvterm", "rmvterm -m SYSTEM -p NAME", "closes the partition's console, whoever has it",

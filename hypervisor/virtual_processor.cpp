@@ -66,6 +66,7 @@ void VirtualProcessor::launch(Dispatch as) {
     held_ = false;
     dispatch_ = as;
   }
+  stopped_as_ = Dispatch::kRunning;
   host_ = std::thread([this, as] { loop(as); });
 }
 
@@ -118,6 +119,7 @@ void VirtualProcessor::loop(Dispatch as) {
     }
     if (exit == cpu::Exit::kHypercall) dispatch_hcall(*this);
   }
+  if (halted_) stopped_as_ = Dispatch::kStopped;
   // A partition that was stopped from outside may live elsewhere by now: its memory is left alone.
   if (stop_requested_)
     thread_.undispatched();
@@ -189,10 +191,14 @@ bool VirtualProcessor::wait(Dispatch as, bool interrupts_wake) {
     else
       changed_.wait(guard, [&] { return may_wake(interrupts_wake); });
     parked_ = false;
+    if (stop_requested_) {
+      stopped_as_ = as;  // What would have woken it stays for the next time.
+      dispatch_ = Dispatch::kRunning;
+      return false;
+    }
     const bool by_prod = prodded.exchange(false);
     dispatch_ = Dispatch::kRunning;
     guard.unlock();
-    if (stop_requested_) return false;
     begin_dispatch();
     const u32 lines = thread_.state().lines.load();
     const u8 reason = by_prod                           ? kByProd
@@ -203,9 +209,13 @@ bool VirtualProcessor::wait(Dispatch as, bool interrupts_wake) {
                  thread_.time_base() - since);
     return true;
   }
-  prodded = false;
   dispatch_ = Dispatch::kRunning;
-  return !stop_requested_;
+  if (stop_requested_) {
+    stopped_as_ = as;
+    return false;
+  }
+  prodded = false;
+  return true;
 }
 
 void VirtualProcessor::begin_dispatch() {

@@ -34,6 +34,8 @@ class VirtualProcessor final : public cpu::Alarm, public AlarmClock::Sleeper {
   void start_restored(Dispatch as);
   /// After a restore: what dispatch() said when the state was saved; Partition::start_restored() acts on it.
   void restore_dispatch(Dispatch as) { dispatch_ = as; }
+  /// After a stop from outside: where it was and goes on from by start_restored().
+  Dispatch stopped_as() const { return stopped_as_; }
   void request_stop();  ///< Asks without waiting.
   void stop();          ///< Any thread but its own: returns when the host thread has ended.
   void wake();          ///< Interrupt line, PROD, or a request arrived.
@@ -88,7 +90,8 @@ class VirtualProcessor final : public cpu::Alarm, public AlarmClock::Sleeper {
   std::atomic<bool> stop_requested_{false}, halted_{false};
   /// For purr(): PURR while undispatched; with the top bit, what PURR is ahead of the time base.
   std::atomic<u64> account_{0};
-  bool parked_ = false;  ///< Waits, and has written its yield count.
+  Dispatch stopped_as_ = Dispatch::kStopped;  ///< Written by the host thread, read after its end.
+  bool parked_ = false;                       ///< Waits, and has written its yield count.
   bool held_ = false;
 };
 

@@ -118,6 +118,14 @@ class Mover {
   /// by asking `remote` if it is given. Returns what it did.
   std::string recover(const std::string& partition_name, RemoteSystem* remote = nullptr);
 
+  // -- into a file and out of it (suspend_file.h)
+  /// Writes the running partition to a new file and takes it out of the system; bytes. Its software does not
+  /// take part. Throws std::runtime_error; the partition goes on then.
+  u64 suspend(const std::shared_ptr<hypervisor::Partition>& partition, const std::string& path);
+  /// Makes the partition from the file and starts it; the file is gone then. Throws Refused or
+  /// std::runtime_error.
+  std::shared_ptr<hypervisor::Partition> resume(const std::string& path, const MoveOptions& options = {});
+
   // -- target side, called by the control service
   std::vector<Finding> validate_incoming(const std::string& description);
   RemoteSystem::Shell create_shell(const std::string& description, u64 stream_id);

@@ -15,7 +15,9 @@
 #include "migration/messages.h"
 #include "migration/migration.h"
 #include "migration/rmc_agent.h"
+#include "migration/shell_profile.h"
 #include "migration/source_move.h"
+#include "migration/suspend_file.h"
 #include "migration/target_move.h"
 #include "migration/validation.h"
 
@@ -24,17 +26,11 @@ namespace {
 
 using hypervisor::Partition;
 using hypervisor::PartitionState;
-using hypervisor::Profile;
 using namespace std::chrono_literals;
 
 constexpr auto kTick = 500ms;
 constexpr int kHelloTicks = 60;  ///< How long a restored partition is asked for its agent.
 constexpr std::size_t kMostStrangers = 32;
-
-bool is_default_vtd(const std::string& name) {
-  return name.starts_with("vtscsi") &&
-         std::all_of(name.begin() + 6, name.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
 
 }  // namespace
 
@@ -503,23 +499,7 @@ RemoteSystem::Shell Mover::create_shell(const std::string& bytes, u64 stream_id)
   const Description description = decode(bytes);
   const std::vector<Finding> findings = p_->check_incoming(description);
   if (!findings.empty()) throw Refused(findings);
-  Profile profile = description.profile;
-  if (description.wanted_id)
-    profile.id = description.wanted_id;
-  else if (p_->system.find(std::to_string(profile.id)))
-    profile.id = p_->system.next_free_id();
-  for (std::size_t i = 0; i < profile.disks.size(); ++i) {
-    profile.disks[i].backing = p_->vios.hdisk_by_unique_id(description.disk_ids[i]);
-    // A name that the administrator gave stays, a chosen one is chosen anew (LPM 1.2, step 3).
-    if (is_default_vtd(profile.disks[i].vtd)) profile.disks[i].vtd.clear();
-  }
-  const std::vector<vios::Mapping> mappings = p_->vios.mappings();
-  for (auto& slot : profile.scsi) {
-    const std::string end = "-C" + std::to_string(slot.server_slot);
-    const bool taken = std::any_of(mappings.begin(), mappings.end(),
-                                   [&](const vios::Mapping& m) { return m.physloc.ends_with(end); });
-    if (taken) slot.server_slot = 0;
-  }
+  const hypervisor::Profile profile = shell_profile(p_->system, p_->vios, description);
   auto move = std::make_shared<TargetMove>(p_->system, p_->vios, description, profile, stream_id,
                                            [this](u64 id) { p_->own(id); });
   p_->agent(move->partition());
@@ -547,6 +527,47 @@ bool Mover::settle(u64 stream_id) {
   const std::shared_ptr<TargetMove> move = p_->target_of(stream_id);
   // An unknown stream has no key any more, so that nothing can come of it.
   return move && move->call_off("The source lost the connection.");
+}
+
+u64 Mover::suspend(const std::shared_ptr<Partition>& partition, const std::string& path) {
+  const PartitionState state = partition->state();
+  if (state == PartitionState::kNotActivated || state == PartitionState::kError) {
+    throw std::runtime_error("The partition " + partition->name() + " is in state " +
+                             hypervisor::to_string(state) + "; only one that is on can be suspended.");
+  }
+  if (partition->outside_events()) {
+    throw std::runtime_error("The partition " + partition->name() +
+                             " runs in deterministic mode, where it cannot be suspended.");
+  }
+  const Progress move = progress_of(partition->name());
+  if (move.stream_id && !move.finished)
+    throw std::runtime_error(make_finding(Message::kBeingMoved, {partition->name()}).text);
+  const u64 bytes =
+      suspend_to_file(p_->system, p_->vios, partition, p_->describe(*partition, true, {}), path);
+  p_->forget_agent(partition.get());
+  decltype(p_->departure) callback;
+  {
+    const std::lock_guard hold(p_->lock);
+    callback = p_->departure;
+  }
+  if (callback) callback(*partition, "the file " + path);
+  return bytes;
+}
+
+std::shared_ptr<Partition> Mover::resume(const std::string& path, const MoveOptions& options) {
+  Description description = decode(description_in(path));
+  description.active = false;  // No mover takes part, and clocks may differ: time has passed.
+  description.wanted_id = options.dest_lpar_id;
+  description.ignore_vlans = options.ignore_vlans;
+  const std::vector<Finding> findings = p_->check_incoming(description);
+  if (!findings.empty()) throw Refused(findings);
+  const std::shared_ptr<Partition> partition =
+      resume_from_file(p_->system, p_->vios, shell_profile(p_->system, p_->vios, description), path);
+  const auto guest = p_->agent(partition);
+  const std::lock_guard hold(p_->lock);
+  p_->hello_ticks[partition.get()] = kHelloTicks;
+  guest->hello();
+  return partition;
 }
 
 std::vector<Progress> Mover::progress() const {

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Moves that fail before the partition is suspended leave it running where it was, and it can move afterwards."""
+import os
 import subprocess
 
 import harness
@@ -73,6 +74,23 @@ class FailedMove(harness.Site):
         console.shell("kill %1")
         self.runs_on("POWER6-A", "POWER6-B", console)
         self.moves(console)
+
+    def test_suspended_to_a_file(self):
+        """Linux goes into a file in the middle of its work and goes on from it on the other system."""
+        console = self.two_systems()
+        console.shell("(while :; do date >> /root/dates; done) & true")
+        image = self.folder + "/lpar1.suspended"
+        self.do(f"chlparstate -o suspend -m POWER6-A -p {PARTITION} --file {image}")
+        self.assertNotIn(PARTITION, self.hmc("lssyscfg -r lpar -F name")[1])
+        self.assertTrue(os.path.exists(image))
+        self.refused(f"chlparstate -o resume -m POWER6-A --file {image}.not", image + ".not")
+        self.do(f"chlparstate -o resume -m POWER6-B --file {image}")
+        self.assertFalse(os.path.exists(image))
+        # The virtual terminal found it there.
+        self.runs_on("POWER6-B", "POWER6-A", console)
+        console.shell("kill %1; sync")
+        self.shut_down(console, "POWER6-B")
+        self.file_system_clean(self.folder + "/lun0.img")
 
     def test_destination_that_is_gone(self):
         console = self.two_systems()
