@@ -27,11 +27,8 @@ using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
 constexpr Kind kKinds[] = {
-    {"processor", run_processor_case, 12},
-    {"parallel", run_parallel_case, 4},
-    {"calls", run_calls_case, 3},
-    {"partition", run_partition_case, 1},
-    {"stream", run_stream_case, 6},
+    {"processor", run_processor_case, 12}, {"parallel", run_parallel_case, 4}, {"calls", run_calls_case, 3},
+    {"partition", run_partition_case, 1},  {"stream", run_stream_case, 6},
 };
 
 /// What the worker is at; the parent reads it when the worker dies or stands still.
