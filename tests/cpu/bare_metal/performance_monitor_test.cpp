@@ -216,6 +216,16 @@ TEST_F(Monitor, PrivilegeChangesInTheMiddleOfARun) {
     EXPECT_EQ(counter(2), freeze == kFcs ? user : freeze == kFcp ? supervisor : user + supervisor);
     EXPECT_EQ(counter(3), freeze == kFcs ? 20u : freeze == kFcp ? 20u : 40u);
   }
+  // An overflow by the handler's rfid, noticed because it changes what counts: the sample lies there.
+  control(kFc);
+  clear();
+  preset(2, 0x80000000 - 6);
+  control(kAct | kFcp);
+  m.gpr(3) = 20;
+  const Stop stop = m.run("monitor_calls", kProblem);
+  EXPECT_EQ(stop.vector, Vector::kPerformanceMonitor) << stop;
+  EXPECT_EQ(s.siar, m.at("monitor_call_handler") + 16);
+  EXPECT_EQ(s.mmcra & kSipr, 0u);
   m.unhook(Vector::kSystemCall);
 }
 
