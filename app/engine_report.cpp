@@ -7,6 +7,7 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "cpu/engine/llvm/compiler.h"
 #include "hypervisor/virtual_processor.h"
 
 namespace baton::app {
@@ -61,6 +62,15 @@ std::string report(hypervisor::VirtualProcessor& processor) {
   return text + "\n";
 }
 
+std::string report(const cpu::llvm_engine::Statistics& s) {
+  const u64 instructions = s.instructions;
+  return fmt::format(
+      "  regions: {} compiled, {} instructions to {} kB in {:.1f} ms ({:.0f} us each), {} not compiled, "
+      "{} dropped\n",
+      s.regions.load(), instructions, s.code_bytes.load() >> 10, s.nanoseconds / 1e6,
+      instructions ? s.nanoseconds / 1e3 / instructions : 0.0, s.failed.load(), s.dropped.load());
+}
+
 }  // namespace
 
 std::string engine_report(hypervisor::ManagedSystem& system) {
@@ -68,6 +78,9 @@ std::string engine_report(hypervisor::ManagedSystem& system) {
   for (const auto& partition : system.partitions()) {
     text += fmt::format("partition {}\n", partition->name());
     for (const auto& processor : partition->processors()) text += report(*processor);
+    if (partition->processors().empty()) continue;
+    if (auto* compiler = partition->processors().front()->thread().domain().compiler())
+      text += report(compiler->statistics());
   }
   return text;
 }

@@ -296,6 +296,8 @@ class Regions : public Lockstep {
   }
 };
 
+TEST_F(Regions, OfRandomPrograms) { programs(201, u64{16} << 20, Engine::kLlvm); }
+
 TEST_F(Regions, LoopsCallsAndBranches) {
   start(300, u64{16} << 20, Engine::kLlvm);
   for (unsigned n = 0; n < 40 && !HasFailure(); n++) {

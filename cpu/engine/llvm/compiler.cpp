@@ -33,6 +33,13 @@ Compile compile_function() {
 
 constexpr int kNice = 5;
 
+/// Of the calling thread, in ns.
+u64 cpu_now() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<u64>(now.tv_sec) * 1'000'000'000 + static_cast<u64>(now.tv_nsec);
+}
+
 }  // namespace
 
 bool Hot::overlaps(const OpPage& page, u64 first, u64 last) const {
@@ -70,13 +77,13 @@ Compiler::~Compiler() {
 }
 
 void Compiler::compile(const Job& job) {
-  const auto start = std::chrono::steady_clock::now();
+  const u64 start = cpu_now();
   Compiled& result = job.hot->compiled;
   if (const Compile function = compile_function())
     function(job.hot->region, natives(), result);
   else
     result.error = "no compiler";
-  statistics_.nanoseconds += static_cast<u64>((std::chrono::steady_clock::now() - start).count());
+  statistics_.nanoseconds += cpu_now() - start;
   u64 instructions = 0;
   for (const Block& block : job.hot->region.blocks) instructions += block.instructions.size();
   if (result.error.empty()) {
@@ -86,14 +93,6 @@ void Compiler::compile(const Job& job) {
   } else {
     statistics_.failed++;
   }
-  if (std::getenv("BATON_LLVM_LOG"))
-    std::fprintf(stderr, "region: %zu blocks, %llu instructions, %zu pages, %zu bytes, %lld us %s\n",
-                 job.hot->region.blocks.size(), static_cast<unsigned long long>(instructions),
-                 job.hot->region.pages.size(), result.code.size(),
-                 static_cast<long long>(std::chrono::duration_cast<std::chrono::microseconds>(
-                                            std::chrono::steady_clock::now() - start)
-                                            .count()),
-                 result.error.c_str());
   std::lock_guard lock(job.inbox->lock);
   job.inbox->finished.push_back(job.hot);
   job.inbox->any.store(true, std::memory_order_release);

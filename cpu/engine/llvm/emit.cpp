@@ -14,7 +14,6 @@
 #include <llvm/Transforms/Scalar/SROA.h>
 #include <llvm/Transforms/Scalar/SimplifyCFG.h>
 
-#include <cstdlib>
 #include <map>
 #include <stdexcept>
 
@@ -155,7 +154,6 @@ std::vector<u8> emit(llvm::Module& module, std::span<const Native> natives) {
           llvm::ConstantInt::get(llvm::Type::getInt64Ty(module.getContext()), address), g.getType()));
     }
   }
-  if (std::getenv("BATON_LLVM_PRINT")) module.print(llvm::errs(), nullptr);
   llvm::SmallVector<char, 0> object;
   llvm::raw_svector_ostream stream(object);
   llvm::legacy::PassManager codegen;

@@ -80,7 +80,7 @@ void CodeMemory::free(const u8* code) {
 
 namespace {
 
-constexpr u64 kMostInstructions = 400;
+constexpr u64 kMostInstructions = 250;
 constexpr u64 kMostEntries = 8;
 
 bool branches(Id id) {
@@ -135,6 +135,61 @@ bool can_compile(const isa::Row& row, const isa::Operands& o) {
   }
 }
 
+namespace {
+
+/// Of a loop round its entry, a region keeps what leads back to the entry. The rest is colder.
+void keep_loop(Region& region, u64 first_index) {
+  const auto ea = [&](const Block& block, u64 index) {
+    return region.pages[block.page].distance * static_cast<i64>(kFrameSize) + static_cast<i64>(4 * index);
+  };
+  std::map<i64, std::size_t> at;
+  for (std::size_t i = 0; i < region.blocks.size(); i++) at[ea(region.blocks[i], region.blocks[i].index)] = i;
+  const auto first = at.find(static_cast<i64>(4 * first_index));
+  if (first == at.end()) return;
+  std::vector<std::vector<std::size_t>> from(region.blocks.size());
+  std::vector<std::size_t> returns, return_points;
+  const auto edge = [&](std::size_t source, i64 target) {
+    const auto it = at.find(target);
+    if (it != at.end()) from[it->second].push_back(source);
+    return it != at.end();
+  };
+  for (std::size_t i = 0; i < region.blocks.size(); i++) {
+    const Block& block = region.blocks[i];
+    const Instruction& last = block.instructions.back();
+    const i64 end = ea(block, block.index + block.instructions.size());
+    bool inside = false;
+    if (direct(last.row)) inside = edge(i, end - 4 + last.operands.imm);
+    if (last.row == Id::bclr) returns.push_back(i);
+    // The call of a function that the region has goes on where that returns.
+    if (links(last.row) && inside) {
+      if (const auto it = at.find(end); it != at.end()) return_points.push_back(it->second);
+    } else if (!always(last.row, last.operands) || links(last.row)) {
+      edge(i, end);
+    }
+  }
+  for (const std::size_t point : return_points)
+    from[point].insert(from[point].end(), returns.begin(), returns.end());
+  std::vector<bool> kept(region.blocks.size());
+  std::vector<std::size_t> work{first->second};
+  bool loops = false;
+  while (!work.empty()) {
+    const std::size_t block = work.back();
+    work.pop_back();
+    for (const std::size_t source : from[block]) {
+      loops |= source == first->second;
+      if (!kept[source]) {
+        kept[source] = true;
+        work.push_back(source);
+      }
+    }
+  }
+  if (!loops) return;
+  std::size_t i = 0;
+  std::erase_if(region.blocks, [&](const Block&) { return !kept[i++]; });
+}
+
+}  // namespace
+
 // ---- the regions of a thread
 
 Regions::Regions(Thread& thread, Compiler& compiler, u64 code_bytes)
@@ -175,6 +230,7 @@ void Regions::install() {
     inbox_->any.store(false, std::memory_order_relaxed);
   }
   std::lock_guard lock(thread_.domain().code_lock());
+  in_work_ -= static_cast<u32>(finished.size());
   for (const auto& hot : finished) {
     if (hot->dead || !hot->compiled.error.empty()) continue;
     const u8* code;
@@ -213,13 +269,23 @@ void Regions::look(bool hit) {
   if (!page.code || page.counted || page.little) return;
   Op& op = page.ops[s.nia >> 2 & (kOpsPerPage - 1)];
   if (!is_decoded(op) || asked_.contains(&op)) return;
-  constexpr u32 kHot = 2;
-  constexpr std::size_t kMostHits = 4096;
-  if (hits_.size() > kMostHits) hits_.clear();
-  if (!compiler_.at_once() && ++hits_[&op] < kHot) return;
+  if (!compiler_.at_once() && !is_hottest(op)) return;
   hits_.erase(&op);
   choose(op);
   if (anything_finished()) install();
+}
+
+bool Regions::is_hottest(const Op& op) {
+  constexpr u32 kHot = 3, kMemory = 512;
+  const u32 hits = ++hits_[&op];
+  if (++looks_ >= kMemory) {
+    looks_ = 0;
+    for (auto& of : hits_) of.second /= 2;
+    std::erase_if(hits_, [](const auto& of) { return of.second == 0; });
+  }
+  // To compile takes long, so that only what is hottest is worth waiting for.
+  if (hits < kHot || in_work_ != 0) return false;
+  return std::ranges::none_of(hits_, [&](const auto& of) { return of.second > hits + hits / 2; });
 }
 
 void Regions::choose(const Op& op) {
@@ -236,7 +302,9 @@ void Regions::choose(const Op& op) {
     for (const Page& of : hot->region.pages) of.ops->hot.push_back(hot);
     live_.push_back(hot);
   }
+  in_work_++;
   if (!compiler_.submit(hot, inbox_)) {
+    in_work_--;
     std::lock_guard lock(thread_.domain().code_lock());
     hot->die();
     asked_.erase(&op);
@@ -267,12 +335,13 @@ Region Regions::grow() const {
     region.pages.push_back({&page, static_cast<i64>(number - first)});
     return &page;
   };
-  std::deque<u64> starts{s.nia};
+  std::deque<u64> starts{s.nia}, calls;
   std::map<u64, bool> leaders{{s.nia, true}};  // and whether it is an entry
   Domain& domain = thread_.domain();
-  while (!starts.empty() && found.size() < kMostInstructions) {
-    u64 ea = starts.front();
-    starts.pop_front();
+  while (!(starts.empty() && calls.empty()) && found.size() < kMostInstructions) {
+    std::deque<u64>& from = starts.empty() ? calls : starts;
+    u64 ea = from.front();
+    from.pop_front();
     OpPage* page = page_of(ea);
     if (!page) continue;
     for (; found.size() < kMostInstructions && !found.contains(ea); ea += 4) {
@@ -288,7 +357,11 @@ Region Regions::grow() const {
         if (direct(row->id)) {
           const u64 target = (ea + static_cast<u64>(i64{operands.imm})) & s.ea_mask;
           leaders.try_emplace(target, false);
-          starts.push_back(target);
+          // What is called only if there is room.
+          if (links(row->id))
+            calls.push_back(target);
+          else
+            starts.push_back(target);
         }
         // What comes back from elsewhere may come back here.
         leaders.try_emplace(ea + 4, false);
@@ -324,6 +397,7 @@ Region Regions::grow() const {
     region.blocks.back().instructions.push_back(f.instruction);
     expected = branches(f.instruction.row) ? ~u64{0} : ea + 4;
   }
+  keep_loop(region, s.nia >> 2 & (kOpsPerPage - 1));
   return region;
 }
 

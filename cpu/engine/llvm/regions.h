@@ -52,6 +52,8 @@ class Regions {
 
  private:
   void install();
+  /// Counts a hit.
+  bool is_hottest(const Op& op);
   void choose(const Op& op);
   Region grow() const;
   void reclaim();
@@ -61,6 +63,8 @@ class Regions {
   CodeMemory memory_;
   std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
   std::unordered_map<const Op*, u32> hits_;
+  u32 looks_ = 0;
+  u32 in_work_ = 0;                         ///< Regions that the compiler has.
   std::unordered_set<const Op*> asked_;     ///< Chosen, or not worth it.
   std::vector<std::shared_ptr<Hot>> live_;  ///< Oldest first.
 };

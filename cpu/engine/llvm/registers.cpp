@@ -15,28 +15,40 @@ namespace {
 struct Bank {
   u64 offset, count, size;
   bool flag = false;  ///< 0 or 1.
+  /// Written to State at once rather than on the way out: what every way out would have to have ready costs
+  /// more than a store.
+  bool through = false;
 };
 constexpr Bank kBanks[] = {
-    {offsetof(State, gpr), 33, 8},         {offsetof(State, nia), 1, 8},
-    {offsetof(State, lr), 1, 8},           {offsetof(State, ctr), 1, 8},
-    {offsetof(State, msr), 1, 8},          {offsetof(State, ea_mask), 1, 8},
-    {offsetof(State, cr), 8, 1},           {offsetof(State, xer_so), 1, 1, true},
-    {offsetof(State, xer_ov), 1, 1, true}, {offsetof(State, xer_ca), 1, 1, true},
-    {offsetof(State, xer_count), 1, 1},    {offsetof(State, dtlb), 1, 8},
-    {offsetof(State, itlb), 1, 8},         {offsetof(State, instructions), 1, 8},
-    {offsetof(State, fpr), 32, 8},         {offsetof(State, fpscr), 1, 8},
-    {offsetof(State, vr), 32, 16},         {offsetof(State, vscr), 1, 4},
+    {offsetof(State, gpr), 33, 8, false, true},
+    {offsetof(State, nia), 1, 8},
+    {offsetof(State, lr), 1, 8, false, true},
+    {offsetof(State, ctr), 1, 8, false, true},
+    {offsetof(State, msr), 1, 8},
+    {offsetof(State, ea_mask), 1, 8},
+    {offsetof(State, cr), 8, 1},
+    {offsetof(State, xer_so), 1, 1, true},
+    {offsetof(State, xer_ov), 1, 1, true},
+    {offsetof(State, xer_ca), 1, 1, true},
+    {offsetof(State, xer_count), 1, 1},
+    {offsetof(State, dtlb), 1, 8},
+    {offsetof(State, itlb), 1, 8},
+    {offsetof(State, instructions), 1, 8},
+    {offsetof(State, fpr), 32, 8, false, true},
+    {offsetof(State, fpscr), 1, 8},
+    {offsetof(State, vr), 32, 16, false, true},
+    {offsetof(State, vscr), 1, 4},
     {offsetof(State, cfar), 1, 8},
 };
 
 struct Cell {
   u64 offset, size;
-  bool flag;
+  bool flag, through;
 };
 bool find_cell(u64 offset, Cell& cell) {
   for (const Bank& bank : kBanks) {
     if (offset < bank.offset || offset >= bank.offset + bank.count * bank.size) continue;
-    cell = {bank.offset + (offset - bank.offset) / bank.size * bank.size, bank.size, bank.flag};
+    cell = {bank.offset + (offset - bank.offset) / bank.size * bank.size, bank.size, bank.flag, bank.through};
     return true;
   }
   return false;
@@ -82,7 +94,7 @@ class Promoter {
     for (auto& [call, cells] : flushed_) {
       b_.SetInsertPoint(call);
       for (auto& [offset, local] : locals_)
-        if ((cells.all && local.written) || cells.offsets.contains(offset)) to_state(offset);
+        if (local.written && (cells.all || cells.offsets.contains(offset))) to_state(offset);
       b_.SetInsertPoint(call->getNextNode());
       for (auto& [offset, local] : locals_)
         if (cells.all || cells.offsets.contains(offset)) from_state(offset);
@@ -257,7 +269,7 @@ class Promoter {
     b_.SetInsertPoint(store);
     if (list.size() == 1) {
       b_.CreateAlignedStore(value, place(list[0]), llvm::Align(1));
-      local(list[0].cell).written = true;
+      local(list[0].cell).written |= !list[0].cell.through;
     } else {
       llvm::Type* whole = b_.getIntNTy(static_cast<unsigned>(size * 8));
       value =
@@ -266,10 +278,10 @@ class Promoter {
         auto* piece = b_.CreateTrunc(b_.CreateLShr(value, part.in_access * 8),
                                      b_.getIntNTy(static_cast<unsigned>(part.size * 8)));
         b_.CreateAlignedStore(piece, place(part), llvm::Align(1));
-        local(part.cell).written = true;
+        local(part.cell).written |= !part.cell.through;
       }
     }
-    store->eraseFromParent();
+    if (!list[0].cell.through) store->eraseFromParent();
   }
 
   /// A call that is given State.
@@ -279,10 +291,11 @@ class Promoter {
     Flushed& cells = flushed_[call];
     for (const Contract& contract : kContracts) {
       if (!to->getName().contains(contract.part)) continue;
+      // State has what is written through. What is not is current there before the call.
       const auto touches = [&](u64 offset) {
         Cell cell;
         find_cell(offset, cell);
-        local(cell).written = true;
+        local(cell).written |= !cell.through;
         cells.offsets[offset] = true;
       };
       const auto number = [&](int argument) -> u64 {

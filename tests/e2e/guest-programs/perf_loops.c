@@ -4,7 +4,8 @@
 //
 //   perf_loops stat [CPU]      each event, of user code only, against what the loop does
 //   perf_loops record [CPU]    samples of cycles and of instructions: where they lie
-//   perf_loops until FILE      runs the loop, for perf to look at, until the file is there; says how many rounds
+//   perf_loops until FILE      runs the loop, for perf to look at, until the file is there; says how many
+//   rounds
 #define _GNU_SOURCE
 #include <linux/perf_event.h>
 #include <sched.h>
