@@ -165,6 +165,8 @@ class Thread {
   void decode(const Op* op);
   const EngineStatistics& statistics() const { return statistics_; }
   EngineStatistics& statistics() { return statistics_; }
+  /// Has what is interpreted of the page decoded again, and compiled. Passes a safepoint.
+  void compile_again(OpPage& page);
   /// After a change of MSR: the translation mode and address width.
   void update_mode();
 

@@ -87,6 +87,18 @@ HANDLER decode_op(State& s, const Op* op) {
   s.thread->decode(op);
 }
 
+/// An instruction of a page whose code writes have killed too often: interpreted for a while.
+HANDLER interpret_for_now(State& s, const Op* op) {
+  OpPage& page = *reinterpret_cast<OpPage*>(s.page_ops);
+  if (__builtin_expect(page.code->interpreted(), 0)) {
+    count(s, op, 0);
+    s.nia = O{op}.cia(s);
+    s.stop = Stop::kPending;
+    return s.thread->compile_again(page);
+  }
+  [[clang::musttail]] return page.code->plain[op - s.page_ops](s, op);
+}
+
 /// Runs off the end of the page.
 HANDLER page_end(State& s, const Op* op) {
   s.nia = (s.page_ea + kFrameSize) & s.ea_mask;
@@ -317,9 +329,12 @@ void Thread::decode(const Op* at) {
         (*page.counted)[i] = {fn, classes};
         fn = count_op;
       }
+      if (compiles) {
+        page.code->plain[i] = fn;
+        if (!page.code->worth_compiling()) fn = interpret_for_now;
+      }
       op.fn.store(fn, std::memory_order_relaxed);
       if (!compiles) continue;
-      page.code->plain[i] = fn;
       decoded.push_back({row, {op.a, op.b, op.c, op.d, op.imm}});
       if (stencil::ends_run(decoded.back())) break;
     }
@@ -346,6 +361,16 @@ void Thread::compile(OpPage& page, u64 first, std::span<const stencil::Decoded> 
   if (options.listener)
     options.listener->compiled(code, static_cast<u64>(code_cache_->next() - code),
                                state_.page_ea + first * 4);
+}
+
+void Thread::compile_again(OpPage& page) {
+  leave_guest();
+  {
+    std::lock_guard lock(domain_.code_lock());
+    page.forget_all();
+    page.code->compile_again();
+  }
+  enter_guest();
 }
 
 void finish_counting(State& s) {

@@ -119,13 +119,6 @@ bool ends_run(const Decoded& instruction) {
   }
 }
 
-bool PageCode::worth_compiling() {
-  if (kills_ < kKillsUntilInterpreted) return true;
-  if (++decodes_ < kDecodesUntilTriedAgain) return false;
-  kills_ = decodes_ = 0;
-  return true;
-}
-
 /// What holes.def speaks of.
 struct CodeCache::Filling {
   isa::Operands operands;

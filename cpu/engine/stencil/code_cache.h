@@ -29,8 +29,14 @@ class PageCode {
   /// The interpreter's handler of each decoded Op, whatever Op::fn is.
   std::array<Handler, kOpsPerPage + 1> plain{};
 
-  /// False for a while if writes have killed code of the page again and again: then its code is interpreted.
-  bool worth_compiling();
+  /// False if writes have killed code of the page again and again: then its code is interpreted until
+  /// enough of it was executed.
+  bool worth_compiling() const { return kills_ < kKillsUntilInterpreted; }
+  /// Counts an instruction that is interpreted for that reason; true if it is time to compile again. The
+  /// owner's.
+  bool interpreted() { return ++interpreted_ >= kInterpretedUntilCompiled; }
+  /// It gets another chance.
+  void compile_again() { kills_ = interpreted_ = 0; }
   void add_run(u64 first, u64 last) { runs_.push_back({static_cast<u16>(first), static_cast<u16>(last)}); }
   /// Calls `reset(index)` for every Op of each run that has one in [first, last], and forgets those runs.
   /// True if there were any.
@@ -50,9 +56,9 @@ class PageCode {
     u16 first, last;
   };
   static constexpr u32 kKillsUntilInterpreted = 8;
-  static constexpr u32 kDecodesUntilTriedAgain = 64;
+  static constexpr u32 kInterpretedUntilCompiled = 1 << 14;
   std::vector<Run> runs_;
-  u32 kills_ = 0, decodes_ = 0;
+  u32 kills_ = 0, interpreted_ = 0;
 };
 
 /// The bytes are mapped twice, writable and executable; only the owner thread writes and executes.
