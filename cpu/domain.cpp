@@ -102,7 +102,7 @@ void Domain::code_stored(u64 ra, u64 length) {
         if (killed) {
           thread->code_killed.store(true, std::memory_order_relaxed);
           // A loop of compiled code looks at nothing else.
-          if (compiler_) thread->state().pending.fetch_or(pending::kSafepoint, std::memory_order_relaxed);
+          thread->state().pending.fetch_or(pending::kSafepoint, std::memory_order_relaxed);
         }
         live |= page->live;
       }

@@ -33,17 +33,29 @@ u64 largest_stencil() {
   return largest;
 }
 
+/// A stencil of an instruction, and that for a branch whose target lies in its run.
+struct Stencils {
+  explicit Stencils(const std::string& name)
+      : usual(find(name.c_str())), inside(find((name + "__inside").c_str())) {}
+  const Stencil* usual;
+  const Stencil* inside;
+};
+
 struct Variant {
   bool (*applies)(const isa::Operands& o);
   bool within_page;  ///< Only for branches whose target lies in their page.
-  const Stencil* stencil;
+  char from;         ///< The field whose register is forwarded, or 0.
+  Stencils stencils;
 };
+
+/// What there is for a row of the instruction table.
 struct Choice {
   const Stencil* general = nullptr;
   std::vector<Variant> variants;
+  char result = 0;     ///< The field that numbers the register written.
+  bool keeps = false;  ///< No register is written.
 };
 
-/// What there is for each row of the instruction table.
 const Choice& choice(Id id) {
   static const std::vector<Choice> choices = [] {
     std::vector<Choice> all(isa::kRows);
@@ -51,20 +63,35 @@ const Choice& choice(Id id) {
 #define INSN(id, ...) #id,
 #include "cpu/isa/instructions.def"
     };
-    for (std::size_t i = 0; i < isa::kRows; i++) all[i].general = find(kNames[i]);
-    const auto at = [&](Id row) -> Choice& { return all[static_cast<std::size_t>(row)]; };
-#define VARIANT(row, suffix, semantics, condition, ...) \
-  if (const Stencil* s = find(#row "__" #suffix))       \
-    at(Id::row).variants.push_back(                     \
-        {[]([[maybe_unused]] const isa::Operands& o) -> bool { return condition; }, false, s});
-#define BRANCH(row, suffix, condition, taken, link) \
-  if (const Stencil* s = find(#row "__" #suffix))   \
-    at(Id::row).variants.push_back(                 \
-        {[]([[maybe_unused]] const isa::Operands& o) -> bool { return condition; }, true, s});
+    for (std::size_t i = 0; i < isa::kRows; i++) {
+      all[i].general = find(kNames[i]);
+      all[i].keeps = std::string_view(isa::table()[i].operands).find("GPR") == std::string_view::npos;
+    }
+    const auto add = [&](Id row, bool (*applies)(const isa::Operands&), bool within_page, char from,
+                         const std::string& name) {
+      const Stencils stencils(name);
+      if (stencils.usual)
+        all[static_cast<std::size_t>(row)].variants.push_back({applies, within_page, from, stencils});
+    };
+#define RESULT(row, field) all[static_cast<std::size_t>(Id::row)].result = #field[0];
+#define KEEPS(row) all[static_cast<std::size_t>(Id::row)].keeps = true;
+#define FORWARD(row, field, suffix, condition, ...)                                                         \
+  add(                                                                                                      \
+      Id::row, []([[maybe_unused]] const isa::Operands& o) -> bool { return condition; }, false, #field[0], \
+      #row "__" #field #suffix);
+#include "cpu/engine/stencil/forwards.def"
+#define VARIANT(row, suffix, semantics, condition, ...)                                             \
+  add(                                                                                              \
+      Id::row, []([[maybe_unused]] const isa::Operands& o) -> bool { return condition; }, false, 0, \
+      #row "__" #suffix);
+#define BRANCH(row, suffix, condition, taken, link)                                                \
+  add(                                                                                             \
+      Id::row, []([[maybe_unused]] const isa::Operands& o) -> bool { return condition; }, true, 0, \
+      #row "__" #suffix);
 #define FUSED(...)
 #include "cpu/engine/stencil/variants.def"
     // It leaves the page's translation mode behind before it says where it goes.
-    at(Id::sc) = {};
+    all[static_cast<std::size_t>(Id::sc)] = {};
     return all;
   }();
   return choices[static_cast<std::size_t>(id)];
@@ -75,16 +102,17 @@ struct Pair {
   Id compare;
   u8 width_shift, bit;
   sem::BranchKind kind;
-  const Stencil* stencil;
+  Stencils usual, from_b;  ///< `from_b`: what field b numbers is forwarded.
 };
-const Stencil* fused(const Decoded& compare, const Decoded& branch) {
+const Pair* fused(const Decoded& compare, const Decoded& branch) {
   static const std::vector<Pair> pairs = [] {
     std::vector<Pair> all;
 #define VARIANT(...)
 #define BRANCH(...)
 #define FUSED(row, width, d, bit, value, suffix, truth)                                           \
   all.push_back({Id::row, d, value, truth ? sem::BranchKind::kIfTrue : sem::BranchKind::kIfFalse, \
-                 find(#row "__" #width "_" #bit "_" #suffix)});
+                 Stencils(#row "__" #width "_" #bit "_" #suffix),                                 \
+                 Stencils(#row "__" #width "_" #bit "_" #suffix "__b")});
 #include "cpu/engine/stencil/variants.def"
     return all;
   }();
@@ -93,11 +121,16 @@ const Stencil* fused(const Decoded& compare, const Decoded& branch) {
   for (const Pair& pair : pairs)
     if (pair.compare == compare.row->id && pair.width_shift == compare.operands.d &&
         pair.bit == branch.operands.d && pair.kind == sem::branch_kind(branch.operands.a))
-      return pair.stencil;
+      return &pair;
   return nullptr;
 }
 
 bool direct_branch(Id id) { return id == Id::b || id == Id::bl || id == Id::bc || id == Id::bcl; }
+
+bool links(Id id) {
+  return id == Id::bl || id == Id::bla || id == Id::bcl || id == Id::bcla || id == Id::bclrl ||
+         id == Id::bcctrl;
+}
 
 /// After these, code that was written before them must be what is executed.
 bool synchronises(Id id) { return id == Id::isync || id == Id::icbi; }
@@ -234,6 +267,9 @@ void CodeCache::place(const Stencil& stencil, const Filling& in) {
       case Fill::kNext:
         value = hot_ - place;
         break;
+      case Fill::kTarget:
+        targets_.push_back({place, in.target});
+        continue;
       case Fill::kNative:
         value = u64{r.index} * 16 - place;
         break;
@@ -251,6 +287,17 @@ void CodeCache::place(const Stencil& stencil, const Filling& in) {
   }
 }
 
+u64 CodeCache::place_entry(u64 to, u8 forwarded) {
+  static const Stencil* const enter = find("enter");
+  cold_ -= enter->hot_size;
+  std::memcpy(mapping_.writable + cold_, enter->bytes, enter->hot_size);
+  for (const Relocation& r : std::span(enter->relocations, enter->relocation_count)) {
+    const u64 place = cold_ + r.at, value = r.fill == Fill::kTarget ? to - place : u64{8} * forwarded;
+    put(place, value + static_cast<u64>(i64{r.addend}), 4);
+  }
+  return cold_;
+}
+
 namespace {
 
 /// The Op that a direct branch at Op `index` goes to, or -1 if it leaves the page.
@@ -260,54 +307,123 @@ i32 target_in_page(const Decoded& branch, u64 index) {
   return target >= 0 && target < static_cast<i64>(kOpsPerPage) ? static_cast<i32>(target) : -1;
 }
 
-const Stencil* stencil_for(const Decoded& instruction, bool within_page) {
-  if (!instruction.row) return nullptr;
+/// The register that a field of an instruction numbers.
+u8 reg(const isa::Operands& o, char field) { return field == 'a' ? o.a : field == 'b' ? o.b : o.c; }
+
+constexpr u8 kNone = 0xFF;
+
+struct Chosen {
+  const Stencil* stencil = nullptr;
+  bool forwards = false;
+};
+/// `forwarded`: the register that is at hand, or kNone.
+Chosen stencil_for(const Decoded& instruction, bool within_page, bool inside, u8 forwarded) {
+  if (!instruction.row) return {};
+  const isa::Operands& o = instruction.operands;
   const Choice& there_is = choice(instruction.row->id);
-  for (const Variant& variant : there_is.variants)
-    if ((within_page || !variant.within_page) && variant.applies(instruction.operands))
-      return variant.stencil;
-  return there_is.general;
+  for (const Variant& variant : there_is.variants) {
+    if (variant.within_page && !within_page) continue;
+    if (variant.from && (forwarded == kNone || reg(o, variant.from) != forwarded)) continue;
+    if (!variant.applies(o)) continue;
+    const Stencils& stencils = variant.stencils;
+    return {inside && stencils.inside ? stencils.inside : stencils.usual, variant.from != 0};
+  }
+  return {there_is.general, false};
+}
+
+/// What is at hand behind an instruction.
+u8 forwarded_by(const Decoded& instruction, u8 forwarded) {
+  const Choice& row = choice(instruction.row->id);
+  if (row.result) return reg(instruction.operands, row.result);
+  return row.keeps ? forwarded : kNone;
 }
 
 }  // namespace
 
+/// What is known of a block before it is compiled.
+struct CodeCache::Block {
+  Block(u64 first_op, std::span<const Decoded> all)
+      : first(first_op), instructions(all), run(all.size()), leads(all.size()) {
+    u32 runs = 0;
+    for (std::size_t i = 0; i < all.size(); i++) {
+      const Decoded& instruction = all[i];
+      const i32 target = target_in_page(instruction, first + i);
+      const bool compiled = stencil_for(instruction, target >= 0, false, kNone).stencil;
+      if (!compiled) runs++;
+      run[i] = runs;
+      if (!compiled || synchronises(instruction.row->id)) runs++;
+      if (contains(target)) leads[static_cast<u64>(target) - first] = true;
+      if (i + 1 < all.size() && instruction.row && links(instruction.row->id)) leads[i + 1] = true;
+    }
+  }
+  bool contains(i32 op) const {
+    return op >= static_cast<i64>(first) && static_cast<u64>(op) < first + instructions.size();
+  }
+  /// True if the branch at `index` goes to an instruction of its own run.
+  bool inside(u64 index, i32 target) const {
+    return contains(target) && run[index - first] == run[static_cast<u64>(target) - first];
+  }
+
+  u64 first;
+  std::span<const Decoded> instructions;
+  std::vector<u32> run;     ///< Which run each belongs to.
+  std::vector<bool> leads;  ///< Control may come to it from elsewhere.
+};
+
 void CodeCache::compile(OpPage& page, u64 first, std::span<const Decoded> instructions) {
   static const Stencil* const leave = find("go_on");
-  u64 run = first;  // where the current one begins
+  const Block block(first, instructions);
+  std::vector<u64> entries(instructions.size());  // Offsets of hot parts; 0: none.
+  u64 run = first;                                // where the current one begins
+  u8 forwarded = kNone;
   const auto end_run = [&](u64 next) {
+    forwarded = kNone;
     if (run == next) return;
     place(*leave, {.operands = {}, .index = 0, .target = static_cast<i32>(next)});
     page.code->add_run(run, next - 1);
   };
+  const auto enter_at = [&](u64 index, u64 offset) {
+    page.ops[index].fn.store(reinterpret_cast<Handler>(mapping_.executable + offset),
+                             std::memory_order_relaxed);
+  };
+  targets_.clear();
   const u64 end = first + instructions.size();
   for (u64 index = first; index < end; index++) {
-    const Decoded& instruction = instructions[index - first];
-    const auto entry = reinterpret_cast<Handler>(mapping_.executable + hot_);
-    if (index + 1 < end) {
-      const Decoded& following = instructions[index + 1 - first];
-      const i32 target = target_in_page(following, index + 1);
-      const Stencil* both = target >= 0 ? fused(instruction, following) : nullptr;
+    const u64 i = index - first;
+    const Decoded& instruction = instructions[i];
+    if (block.leads[i]) forwarded = kNone;
+    const u64 entry = hot_;
+    if (index + 1 < end && !block.leads[i + 1]) {
+      const i32 target = target_in_page(instructions[i + 1], index + 1);
+      const Pair* both = target >= 0 ? fused(instruction, instructions[i + 1]) : nullptr;
       if (both) {
+        const bool forwards = forwarded != kNone && instruction.operands.b == forwarded;
+        const Stencils& stencils = forwards ? both->from_b : both->usual;
         // Who branches to the second one finds the interpreter's handler there.
-        place(*both,
+        place(block.inside(index, target) ? *stencils.inside : *stencils.usual,
               {.operands = instruction.operands, .index = static_cast<i32>(index + 1), .target = target});
-        page.ops[index].fn.store(entry, std::memory_order_relaxed);
+        entries[i] = entry;
+        enter_at(index, forwards ? place_entry(entry, forwarded) : entry);
         index++;
         continue;
       }
     }
     const i32 target = target_in_page(instruction, index);
-    const Stencil* stencil = stencil_for(instruction, target >= 0);
-    if (stencil) {
-      place(*stencil, {.operands = instruction.operands, .index = static_cast<i32>(index), .target = target});
-      page.ops[index].fn.store(entry, std::memory_order_relaxed);
+    const Chosen chosen = stencil_for(instruction, target >= 0, block.inside(index, target), forwarded);
+    if (chosen.stencil) {
+      place(*chosen.stencil,
+            {.operands = instruction.operands, .index = static_cast<i32>(index), .target = target});
+      entries[i] = entry;
+      enter_at(index, chosen.forwards ? place_entry(entry, forwarded) : entry);
+      forwarded = forwarded_by(instruction, forwarded);
     }
-    if (!stencil || synchronises(instruction.row->id)) {
-      end_run(stencil ? index + 1 : index);
+    if (!chosen.stencil || synchronises(instruction.row->id)) {
+      end_run(chosen.stencil ? index + 1 : index);
       run = index + 1;
     }
   }
   end_run(end);
+  for (const auto& [at, target] : targets_) put(at, entries[static_cast<u64>(target) - first] - at - 4, 4);
 }
 
 }  // namespace baton::cpu::stencil

@@ -85,7 +85,10 @@ class CodeCache {
 
  private:
   struct Filling;
+  struct Block;
   void place(const Stencil& stencil, const Filling& in);
+  /// Code that loads the register that is forwarded to the hot part at `to`; where it lies.
+  u64 place_entry(u64 to, u8 forwarded);
   void put(u64 at, u64 value, unsigned size);
 
   /// The same bytes twice.
@@ -100,9 +103,11 @@ class CodeCache {
   };
 
   Mapping mapping_;
-  u64 base_ = 0;           ///< Where code begins, behind thunks and pool.
-  u64 hot_ = 0;            ///< Next free byte for hot parts, which grow up.
-  u64 cold_ = 0;           ///< First byte used by cold parts, which grow down.
+  u64 base_ = 0;  ///< Where code begins, behind thunks and pool.
+  u64 hot_ = 0;   ///< Next free byte for hot parts, which grow up.
+  u64 cold_ = 0;  ///< First byte used by cold parts, which grow down.
+  /// Branches of the block being compiled that go to an Op of their run: where their distance belongs.
+  std::vector<std::pair<u64, i32>> targets_;
   std::vector<u64> pool_;  ///< Offsets of the items.
 };
 

@@ -234,6 +234,10 @@ class Table {
     }
     if (!distance) throw Unsupported{"the address of " + (r.section ? r.section->name : r.symbol)};
     if (r.symbol == "baton_next") return {at, Fill::kNext, 0, r.addend};
+    if (r.symbol == "baton_target") {
+      if (r.addend != -4) throw Unsupported{"a target that is not jumped to"};
+      return {at, Fill::kTarget, 0, r.addend};
+    }
     if (!r.section) return {at, Fill::kNative, native(r.symbol), r.addend};
     const i64 addend = r.addend + static_cast<i64>(r.value);
     if (const auto it = hot.find(r.section); it != hot.end())

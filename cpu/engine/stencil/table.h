@@ -18,6 +18,7 @@ enum class Hole : u8 {
 enum class Fill : u8 {
   kHole,    ///< The value of hole `index` plus the addend.
   kNext,    ///< Distance to what follows the hot part. Likewise the distance to:
+  kTarget,  ///< where a branch within its run goes;
   kNative,  ///< a function of this program, by way of its thunk;
   kHot,     ///< the stencil's own hot part;
   kCold,    ///< its cold part;
