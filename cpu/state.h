@@ -169,4 +169,11 @@ struct State {
   u32 pvr = 0x003E0301, pir = 0;
 };
 
+/// Counts an event where it happens.
+inline void happened(State& s, Event event) {
+  const auto n = static_cast<unsigned>(event);
+  s.events.totals[n]++;
+  if (__builtin_expect(s.events.armed >> n & 1, 0)) s.pending.fetch_or(pending::kLines);
+}
+
 }  // namespace baton::cpu

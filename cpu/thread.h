@@ -117,11 +117,7 @@ class Thread {
   // -- performance monitor
   Pmu& pmu() { return pmu_; }
   /// Counts an event where it happens.
-  void happened(Event event) {
-    const auto n = static_cast<unsigned>(event);
-    state_.events.totals[n]++;
-    if (state_.events.armed >> n & 1) state_.pending.fetch_or(pending::kLines);
-  }
+  void happened(Event event) { cpu::happened(state_, event); }
   void set_performance_monitor(bool up);  ///< The interrupt line: MMCR0[PMAO].
   void wake_pmu(u64 deadline);            ///< The monitor is polled once the time base is there.
   /// Makes code in this state look its pages up again.

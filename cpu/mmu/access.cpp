@@ -186,45 +186,34 @@ bool zero_block(State& s, u64 ea) {
 }
 
 template <std::unsigned_integral T>
-bool load_reserve(State& s, u64 ea, T& out) {
+bool load_reserve_slow(State& s, u64 ea, T& out) {
   u64 ra;
   const u8* host = resolve(s, ea, sizeof(T), Access::kLoad, &ra, Use::kAtomic);
   if (!host) return false;
   const T raw = __atomic_load_n(reinterpret_cast<const T*>(host), __ATOMIC_ACQUIRE);
-  s.reserved = true;
-  s.reserved_ra = ra;
-  s.reserved_size = sizeof(T);
-  s.reserved_value = raw;
-  s.thread->happened(Event::kReservations);
+  reserve(s, ra, raw);
   out = in_order(raw, little_endian(s));
   return true;
 }
 
 template <std::unsigned_integral T>
-bool store_conditional(State& s, u64 ea, T value, bool& stored) {
+bool store_conditional_slow(State& s, u64 ea, T value, bool& stored) {
   stored = false;
   const bool done = with_store(
       s, ea, sizeof(T), Use::kAtomic,
       [&](u8* host, u64 ra) {
-        // POWER6 compares the address of the reservation (STCX_CHECKS_ADDRESS in Linux).
-        if (!s.reserved || s.reserved_ra != ra || s.reserved_size != sizeof(T)) return;
-        T expected = static_cast<T>(s.reserved_value);
-        stored = __atomic_compare_exchange_n(reinterpret_cast<T*>(host), &expected,
-                                             in_order(value, little_endian(s)), false, __ATOMIC_SEQ_CST,
-                                             __ATOMIC_RELAXED);
+        stored = store_if_reserved(s, reinterpret_cast<T*>(host), ra, in_order(value, little_endian(s)));
       },
       Again::kMustNot);
   if (!done) return false;
-  s.reserved = false;
-  s.thread->happened(Event::kConditionalStores);
-  if (!stored) s.thread->happened(Event::kConditionalStoresFailed);
+  conditional_store_done(s, stored);
   return true;
 }
 
-template bool load_reserve<u32>(State&, u64, u32&);
-template bool load_reserve<u64>(State&, u64, u64&);
-template bool store_conditional<u32>(State&, u64, u32, bool&);
-template bool store_conditional<u64>(State&, u64, u64, bool&);
+template bool load_reserve_slow<u32>(State&, u64, u32&);
+template bool load_reserve_slow<u64>(State&, u64, u64&);
+template bool store_conditional_slow<u32>(State&, u64, u32, bool&);
+template bool store_conditional_slow<u64>(State&, u64, u64, bool&);
 
 bool load_quad(State& s, u64 ea, u64& high, u64& low) {
   u64 ra;

@@ -82,20 +82,69 @@ inline Quadword reverse(Quadword q) {
 /// dcbz: zeroes the 128-byte block that holds `ea`.
 [[nodiscard]] bool zero_block(State& s, u64 ea);
 
+// The same where the look-aside has no answer, in cpu/mmu/access.cpp.
+template <std::unsigned_integral T>
+bool load_reserve_slow(State& s, u64 ea, T& out);
+template <std::unsigned_integral T>
+bool store_conditional_slow(State& s, u64 ea, T value, bool& stored);
+
+/// Sets the reservation of `ra`, where `raw` lies.
+template <std::unsigned_integral T>
+inline void reserve(State& s, u64 ra, T raw) {
+  s.reserved = true;
+  s.reserved_ra = ra;
+  s.reserved_size = sizeof(T);
+  s.reserved_value = raw;
+  happened(s, Event::kReservations);
+}
+
 /// lwarx / ldarx: loads and sets the reservation. `ea` aligned to T.
 template <std::unsigned_integral T>
-[[nodiscard]] bool load_reserve(State& s, u64 ea, T& out);
+[[nodiscard]] inline bool load_reserve(State& s, u64 ea, T& out) {
+  const TlbEntry& entry = look_aside(s, ea);
+  if (__builtin_expect(entry.read_tag.load(std::memory_order_relaxed) != ea >> 12, 0))
+    return load_reserve_slow(s, ea, out);
+  const T raw = __atomic_load_n(reinterpret_cast<const T*>(ea + entry.addend), __ATOMIC_ACQUIRE);
+  reserve(s, u64{entry.frame} << 12 | (ea & 0xFFF), raw);
+  out = byteswap(raw);
+  return true;
+}
+
+/// The store of store_conditional() to `host`, which is `ra`: true if the reservation holds. `value` as it
+/// lies in memory.
+template <std::unsigned_integral T>
+[[nodiscard]] inline bool store_if_reserved(const State& s, T* host, u64 ra, T value) {
+  // POWER6 compares the address of the reservation (STCX_CHECKS_ADDRESS in Linux).
+  if (!s.reserved || s.reserved_ra != ra || s.reserved_size != sizeof(T)) return false;
+  T expected = static_cast<T>(s.reserved_value);
+  return __atomic_compare_exchange_n(host, &expected, value, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+/// Ends the reservation.
+inline void conditional_store_done(State& s, bool stored) {
+  s.reserved = false;
+  happened(s, Event::kConditionalStores);
+  if (!stored) happened(s, Event::kConditionalStoresFailed);
+}
+
 /// stwcx. / stdcx.: translates as a store, then stores if the reservation holds; `stored` says whether it
 /// did.
 template <std::unsigned_integral T>
-[[nodiscard]] bool store_conditional(State& s, u64 ea, T value, bool& stored);
+[[nodiscard]] inline bool store_conditional(State& s, u64 ea, T value, bool& stored) {
+  const TlbEntry& entry = look_aside(s, ea);
+  if (__builtin_expect(entry.write_tag.load(std::memory_order_relaxed) != ea >> 12, 0))
+    return store_conditional_slow(s, ea, value, stored);
+  stored = store_if_reserved(s, reinterpret_cast<T*>(ea + entry.addend),
+                             u64{entry.frame} << 12 | (ea & 0xFFF), byteswap(value));
+  conditional_store_done(s, stored);
+  return true;
+}
 /// lq / stq: 16 bytes, aligned, as one atomic access.
 [[nodiscard]] bool load_quad(State& s, u64 ea, u64& high, u64& low);
 [[nodiscard]] bool store_quad(State& s, u64 ea, u64 high, u64 low);
 
-extern template bool load_reserve<u32>(State&, u64, u32&);
-extern template bool load_reserve<u64>(State&, u64, u64&);
-extern template bool store_conditional<u32>(State&, u64, u32, bool&);
-extern template bool store_conditional<u64>(State&, u64, u64, bool&);
+extern template bool load_reserve_slow<u32>(State&, u64, u32&);
+extern template bool load_reserve_slow<u64>(State&, u64, u64&);
+extern template bool store_conditional_slow<u32>(State&, u64, u32, bool&);
+extern template bool store_conditional_slow<u64>(State&, u64, u64, bool&);
 
 }  // namespace baton::cpu
