@@ -58,7 +58,8 @@ Thread::Thread(Domain& domain, u32 pir, Alarm* alarm)
   state_.pir = pir;
   const EngineOptions& engine = domain_.engine();
   if (engine.engine != Engine::kInterpreter)
-    code_cache_ = std::make_unique<stencil::CodeCache>(engine.code_cache_bytes);
+    code_cache_ =
+        std::make_unique<stencil::CodeCache>(engine.code_cache_bytes, engine.engine == Engine::kStencil);
   if (domain_.compiler())
     regions_ = std::make_unique<llvm_engine::Regions>(*this, *domain_.compiler(), engine.region_cache_bytes);
   domain_.add(this);

@@ -62,10 +62,10 @@ struct Contract {
   int crf;           ///< The argument that is the number of a CR field that it writes, or -1.
 };
 constexpr Contract kContracts[] = {
-    {"9load_slowE", false, -1, -1},      {"10store_slowE", false, -1, -1},
-    {"10probe_loadE", false, -1, -1},    {"10zero_blockE", false, -1, -1},
-    {"12load_reserveI", false, -1, -1},  {"17store_conditionalI", false, -1, -1},
-    {"3fpu10arithmeticE", true, 2, -1},  {"3fpu10to_integerE", true, 3, -1},
+    {"9load_slowE", false, -1, -1},          {"10store_slowE", false, -1, -1},
+    {"10probe_loadE", false, -1, -1},        {"10zero_blockE", false, -1, -1},
+    {"17load_reserve_slowI", false, -1, -1}, {"22store_conditional_slowI", false, -1, -1},
+    {"3fpu10arithmeticE", true, 2, -1},      {"3fpu10to_integerE", true, 3, -1},
     {"3fpu11to_integralE", true, 2, -1},
 };
 
@@ -177,6 +177,10 @@ class Promoter {
         if (offset && find_cell(offset, cell)) throw std::runtime_error("a register is passed by address");
         if (llvm::isa<llvm::IntrinsicInst>(call)) throw std::runtime_error("an intrinsic function on State");
         if (!offset) calls_.push_back(call);
+      } else if (auto* change = llvm::dyn_cast<llvm::AtomicRMWInst>(user)) {
+        Cell cell;
+        if (change->getPointerOperand() != pointer || find_cell(offset, cell))
+          throw std::runtime_error("a register is changed atomically");
       } else {
         throw std::runtime_error("an address of State is computed");
       }

@@ -197,7 +197,7 @@ bool CodeCache::allowed() {
   }
 }
 
-CodeCache::CodeCache(u64 bytes) : mapping_(bytes) {
+CodeCache::CodeCache(u64 bytes, bool jumps) : mapping_(bytes), jumps_(jumps) {
   syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
 
   // Thunks: jmp *0(%rip), and the address.
@@ -400,7 +400,7 @@ void CodeCache::compile(OpPage& page, u64 first, std::span<const Decoded> instru
         const bool forwards = forwarded != kNone && instruction.operands.b == forwarded;
         const Stencils& stencils = forwards ? both->from_b : both->usual;
         // Who branches to the second one finds the interpreter's handler there.
-        place(block.inside(index, target) ? *stencils.inside : *stencils.usual,
+        place(jumps_ && block.inside(index, target) ? *stencils.inside : *stencils.usual,
               {.operands = instruction.operands, .index = static_cast<i32>(index + 1), .target = target});
         entries[i] = entry;
         enter_at(index, forwards ? place_entry(entry, forwarded) : entry);
@@ -409,7 +409,8 @@ void CodeCache::compile(OpPage& page, u64 first, std::span<const Decoded> instru
       }
     }
     const i32 target = target_in_page(instruction, index);
-    const Chosen chosen = stencil_for(instruction, target >= 0, block.inside(index, target), forwarded);
+    const Chosen chosen =
+        stencil_for(instruction, target >= 0, jumps_ && block.inside(index, target), forwarded);
     if (chosen.stencil) {
       place(*chosen.stencil,
             {.operands = instruction.operands, .index = static_cast<i32>(index), .target = target});

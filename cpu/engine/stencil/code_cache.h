@@ -67,7 +67,8 @@ class CodeCache {
   /// True if the host lets us write code and execute it.
   static bool allowed();
   /// Throws std::runtime_error if it does not, std::bad_alloc if it has no room.
-  explicit CodeCache(u64 bytes);
+  /// `jumps`: branches within their run jump, past whatever another engine puts into Op::fn there.
+  CodeCache(u64 bytes, bool jumps);
   ~CodeCache();
   CodeCache(const CodeCache&) = delete;
   CodeCache& operator=(const CodeCache&) = delete;
@@ -103,6 +104,7 @@ class CodeCache {
   };
 
   Mapping mapping_;
+  bool jumps_;
   u64 base_ = 0;  ///< Where code begins, behind thunks and pool.
   u64 hot_ = 0;   ///< Next free byte for hot parts, which grow up.
   u64 cold_ = 0;  ///< First byte used by cold parts, which grow down.
