@@ -107,6 +107,15 @@ std::map<std::string, u64> state_of(const State& s) {
   return all;
 }
 
+/// Those that hand their results on, and few registers so that the next one takes them.
+constexpr isa::Id kForwarding[] = {
+#define RESULT(row, field) isa::Id::row,
+#define KEEPS(row) isa::Id::row,
+#define FORWARD(...)
+#include "cpu/engine/stencil/forwards.def"
+};
+constexpr u32 kHighRegisters = 0x18u << 21 | 0x18u << 16 | 0x18u << 11;
+
 class Lockstep : public testing::Test {
  protected:
   void start(u64 seed, u64 cache_bytes, Engine tested = Engine::kStencil) {
@@ -120,14 +129,6 @@ class Lockstep : public testing::Test {
     std::vector<const isa::Row*> rows;
     for (const isa::Row& row : isa::table())
       if (row.privilege != isa::Privilege::Hypervisor) rows.push_back(&row);
-    // Those that hand their results on, with few registers so that the next one takes them.
-    static constexpr isa::Id kForwarding[] = {
-#define RESULT(row, field) isa::Id::row,
-#define KEEPS(row) isa::Id::row,
-#define FORWARD(...)
-#include "cpu/engine/stencil/forwards.def"
-    };
-    constexpr u32 kHighRegisters = 0x18u << 21 | 0x18u << 16 | 0x18u << 11;
     for (u64 at = kCode; at < kCode + kCodeBytes; at += 4) {
       const bool forwards = random() % 2;
       const isa::Row& row =
@@ -188,6 +189,26 @@ class Lockstep : public testing::Test {
       s.msr = msr::ME | more;
       s.fpscr &= 0xFFFFFF07;  // no enabled exceptions to begin with
       side->thread.state_changed();
+    }
+  }
+
+  /// Straight-line code of instructions that hand on results, entered at each of its instructions.
+  void forwarded(u64 seed) {
+    constexpr unsigned kLength = 40;
+    start(seed, u64{1} << 20);
+    for (unsigned i = 0; i < kLength; i++) {
+      const isa::Row& row = isa::table()[static_cast<u64>(kForwarding[random() % std::size(kForwarding)])];
+      store(kCode + 4 * i, (test::random_word(row, random) & ~(kHighRegisters & ~row.mask)) | row.value);
+    }
+    store(kCode + 4 * kLength, 0x44000022);
+    for (unsigned i = 0; i < kLength && !HasFailure(); i++) {
+      SCOPED_TRACE(testing::Message() << "seed " << seed << " entered at " << i);
+      // Once to compile what lies behind the last fault, once from here.
+      for (const unsigned from : {0u, i}) {
+        fresh();
+        for (auto& side : sides) side->s.nia = kCode + 4 * from;
+        step(kLength + 10);
+      }
     }
   }
 
@@ -324,6 +345,10 @@ TEST_F(Regions, LoopsCallsAndBranches) {
     if (n % 16 == 0) compare_memory();
   }
   compare_memory();
+}
+
+TEST_F(Lockstep, ResultsThatAreHandedOnAndEntriesBetween) {
+  for (u64 seed = 201; seed <= 260 && !HasFailure(); seed++) forwarded(seed);
 }
 
 TEST_F(Lockstep, ACodeCacheThatIsAlwaysFull) {

@@ -403,7 +403,7 @@ void CodeCache::compile(OpPage& page, u64 first, std::span<const Decoded> instru
         place(jumps_ && block.inside(index, target) ? *stencils.inside : *stencils.usual,
               {.operands = instruction.operands, .index = static_cast<i32>(index + 1), .target = target});
         entries[i] = entry;
-        enter_at(index, forwards ? place_entry(entry, forwarded) : entry);
+        enter_at(index, forwarded != kNone ? place_entry(entry, forwarded) : entry);
         index++;
         continue;
       }
@@ -415,8 +415,11 @@ void CodeCache::compile(OpPage& page, u64 first, std::span<const Decoded> instru
       place(*chosen.stencil,
             {.operands = instruction.operands, .index = static_cast<i32>(index), .target = target});
       entries[i] = entry;
-      enter_at(index, chosen.forwards ? place_entry(entry, forwarded) : entry);
-      forwarded = forwarded_by(instruction, forwarded);
+      const u8 following = forwarded_by(instruction, forwarded);
+      // One that hands on what it found needs it as well as one that takes it.
+      const bool needed = forwarded != kNone && (chosen.forwards || following == forwarded);
+      enter_at(index, needed ? place_entry(entry, forwarded) : entry);
+      forwarded = following;
     }
     if (!chosen.stencil || synchronises(instruction.row->id)) {
       end_run(chosen.stencil ? index + 1 : index);
