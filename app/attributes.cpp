@@ -256,6 +256,30 @@ constexpr AttributeRow kAttributes[] = {
      }},
     {"migr-lpar", "round",
      [](const Subject& s) { return s.move.stream_id ? std::to_string(s.move.round) : std::string(); }},
+    {"migr-lpar", "total_ms",
+     [](const Subject& s) {
+       return s.move.stream_id ? fmt::format("{:.1f}", s.move.total_ms) : std::string();
+     }},
+    {"migr-lpar", "suspended_ms",
+     [](const Subject& s) {
+       return s.move.stream_id ? fmt::format("{:.2f}", s.move.suspended_ms) : std::string();
+     }},
+    {"migr-lpar", "postcopy_pages",
+     [](const Subject& s) {
+       return s.move.stream_id ? std::to_string(s.move.postcopy_pages) : std::string();
+     }},
+    {"migr-lpar", "postcopy_faults",
+     [](const Subject& s) {
+       return s.move.stream_id ? std::to_string(s.move.postcopy_faults) : std::string();
+     }},
+    {"migr-lpar", "postcopy_wait_ms",
+     [](const Subject& s) {
+       return s.move.stream_id ? fmt::format("{:.3f}", s.move.postcopy_wait_ms) : std::string();
+     }},
+    {"migr-lpar", "postcopy_longest_ms",
+     [](const Subject& s) {
+       return s.move.stream_id ? fmt::format("{:.3f}", s.move.postcopy_longest_ms) : std::string();
+     }},
     {"migr-lpar", "error", [](const Subject& s) { return s.move.error; }},
 
     {"migr-msp", "source_msp_name",

@@ -274,6 +274,20 @@ migration::MoveOptions ManagedControl::options_of(const control::MigrateRequest&
       if (error != std::errc() || end != value.data() + value.size() || options.dest_lpar_id < 2 ||
           options.dest_lpar_id > 254)
         throw std::runtime_error("dest_lpar_id must be a number from 2 to 254, not \"" + value + "\".");
+    } else if (name == "bandwidth") {
+      u64 megabits = 0;
+      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), megabits);
+      if (error != std::errc() || end != value.data() + value.size() || megabits < 1 || megabits > 1'000'000)
+        throw std::runtime_error("bandwidth is in Mb/s, from 1 to 1000000, not \"" + value + "\".");
+      options.bytes_per_second = megabits * 125'000;
+    } else if (name == "post_copy") {
+      using enum migration::MoveOptions::PostCopy;
+      static const std::map<std::string, migration::MoveOptions::PostCopy> kinds = {
+          {"auto", kWhenItHelps}, {"never", kNever}, {"always", kAlways}};
+      const auto kind = kinds.find(value);
+      if (kind == kinds.end())
+        throw std::runtime_error("post_copy is auto, never or always, not \"" + value + "\".");
+      options.post_copy = kind->second;
     } else if (name == "source_msp_name") {
       must_be(name, value, vios_.config().name);
     } else if (name == "source_msp_id") {
@@ -295,9 +309,10 @@ migration::MoveOptions ManagedControl::options_of(const control::MigrateRequest&
     } else if (name == "shared_proc_pool_id") {
       must_be(name, value, "0");
     } else {
-      throw std::runtime_error("-i does not know \"" + name +
-                               "\"; it knows dest_lpar_id, source_msp_name, source_msp_id, dest_msp_name, "
-                               "dest_msp_id, shared_proc_pool_name and shared_proc_pool_id.");
+      throw std::runtime_error(
+          "-i does not know \"" + name +
+          "\"; it knows bandwidth, dest_lpar_id, post_copy, source_msp_name, source_msp_id, dest_msp_name, "
+          "dest_msp_id, shared_proc_pool_name and shared_proc_pool_id.");
     }
   }
   return options;
@@ -398,6 +413,10 @@ control::MigrationProgresses ManagedControl::progress(const std::string& lpar) {
     m->set_ok(p.ok);
     m->set_error(p.error);
     m->set_lpar(p.partition);
+    m->set_postcopy_pages(p.postcopy_pages);
+    m->set_postcopy_faults(p.postcopy_faults);
+    m->set_postcopy_wait_ms(p.postcopy_wait_ms);
+    m->set_postcopy_longest_ms(p.postcopy_longest_ms);
   }
   return out;
 }
@@ -442,7 +461,7 @@ void ManagedControl::abandon_shell(control::StreamRequest request) {
 }
 
 control::Outcome ManagedControl::settle_move(control::StreamRequest request) {
-  return outcome(mover_.settle(request.stream_id()) ? 0 : 1, "");
+  return outcome(static_cast<int>(mover_.settle(request.stream_id())), "");
 }
 
 }  // namespace baton::app

@@ -42,10 +42,17 @@ void ControlRemote::abandon_shell(u64 stream_id) {
   control_->abandon_shell(request);
 }
 
-bool ControlRemote::settle(u64 stream_id) {
+migration::RemoteSystem::Outcome ControlRemote::settle(u64 stream_id) {
   control::StreamRequest request;
   request.set_stream_id(stream_id);
-  return control_->settle_move(request).rc() == 0;
+  switch (control_->settle_move(request).rc()) {
+    case static_cast<int>(Outcome::kOwned):
+      return Outcome::kOwned;
+    case static_cast<int>(Outcome::kIncomplete):
+      return Outcome::kIncomplete;
+    default:
+      return Outcome::kNotOwned;
+  }
 }
 
 }  // namespace baton::app

@@ -17,7 +17,7 @@ class ControlRemote final : public migration::RemoteSystem {
   std::vector<migration::Finding> validate(const std::string& description) override;
   Shell create_shell(const std::string& description, u64 stream_id) override;
   void abandon_shell(u64 stream_id) override;
-  bool settle(u64 stream_id) override;
+  Outcome settle(u64 stream_id) override;
 
  private:
   std::shared_ptr<hmc::Control> control_;

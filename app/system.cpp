@@ -64,7 +64,7 @@ RunningSystem::RunningSystem(const Config& config, const std::string& run_dir)
     : tls_(identity_of(config)),
       system_(config.identity, firmware_of(config)),
       vios_(system_, config.vios),
-      mover_(system_, vios_, config.mover_address, run_dir + "/" + config.identity.name + ".arrivals", tls_),
+      mover_(system_, vios_, config.mover_address, run_dir + "/" + config.identity.name + ".moves", tls_),
       control_(
           system_, vios_, mover_,
           [this](const std::string& address) -> std::shared_ptr<hmc::Control> {
@@ -82,7 +82,8 @@ RunningSystem::RunningSystem(const Config& config, const std::string& run_dir)
     link_ = in_run_dir;
   }
   address_ = "unix:" + socket_;
-  for (const hypervisor::Profile& profile : config.partitions) mover_.agent(system_.create(profile));
+  for (const hypervisor::Profile& profile : mover_.define(config.partitions))
+    mover_.agent(system_.create(profile));
   service_ = std::make_unique<ControlService>(control_, address_);
   fs::permissions(socket_, fs::perms::owner_read | fs::perms::owner_write);
   if (!config.control_address.empty()) {

@@ -3,6 +3,8 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <cstring>
 #include <new>
 
 namespace baton::cpu {
@@ -38,6 +40,7 @@ void FrameSet::harvest(std::vector<u64>& out) {
 Memory::Memory(u64 size)
     : size_(size & ~(kFrameSize - 1)),
       dirty_(size_ >> kFrameShift),
+      absent_(size_ >> kFrameShift),
       code_(std::make_unique<std::atomic<bool>[]>(size_ >> kFrameShift)) {
   // An access that misses the memory by a little must not hit something else of this process.
   void* at = mmap(nullptr, size_ + 2 * kGuard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -72,20 +75,20 @@ static void copy_racy(u8* to, const u8* from, u64 length) {
 }
 
 bool Memory::read(u64 ra, std::span<u8> out) const {
-  if (!contains(ra, out.size())) return false;
+  if (!contains(ra, out.size()) || !await_range(ra, out.size())) return false;
   copy_racy(out.data(), base_ + ra, out.size());
   return true;
 }
 
 bool Memory::write(u64 ra, std::span<const u8> data) {
-  if (!contains(ra, data.size())) return false;
+  if (!contains(ra, data.size()) || !await_range(ra, data.size())) return false;
   copy_racy(base_ + ra, data.data(), data.size());
   written(ra, data.size());
   return true;
 }
 
 bool Memory::fill(u64 ra, u8 value, u64 length) {
-  if (!contains(ra, length)) return false;
+  if (!contains(ra, length) || !await_range(ra, length)) return false;
   // As copy_racy(): not memset, which is no atomic access.
   u8 *at = base_ + ra, *const end = at + length;
   for (; at != end && reinterpret_cast<std::uintptr_t>(at) & 7; at++)
@@ -109,6 +112,90 @@ void Memory::written(u64 ra, u64 length) {
     code |= holds_code(frame);
   }
   if (code && watcher_) watcher_->code_written(ra, length);
+}
+
+// ---- frames that are still elsewhere
+
+void Memory::expect(const FrameSet& frames, std::shared_ptr<FrameSource> source) {
+  const std::lock_guard lock(arrival_lock_);
+  for (u64 i = 0; i < absent_.words(); i++) absent_.set_word(i, frames.word(i));
+  source_ = std::move(source);
+  waits_ = {};
+  given_up_ = false;
+  expected_ = absent_.count();
+}
+
+bool Memory::await_range(u64 ra, u64 length) const {
+  if (length == 0 || expected() == 0) return true;
+  for (u64 frame = ra >> kFrameShift; frame <= (ra + length - 1) >> kFrameShift; frame++)
+    if (!await(frame)) return false;
+  return true;
+}
+
+bool Memory::await(u64 frame) const {
+  if (present(frame)) return true;
+  const auto start = std::chrono::steady_clock::now();
+  std::unique_lock lock(arrival_lock_);
+  const auto decided = [&] { return !absent_.test(frame) || given_up_; };
+  if (!decided()) {
+    awaited_.push_back(frame);
+    const std::shared_ptr<FrameSource> source = source_;
+    lock.unlock();
+    source->want(frame);
+    lock.lock();
+    arrived_.wait(lock, decided);
+    awaited_.erase(std::ranges::find(awaited_, frame));
+    const auto took = std::chrono::steady_clock::now() - start;
+    if (waits_.count++ == 0) waits_.first = took;
+    waits_.total += took;
+    waits_.longest = std::max<std::chrono::nanoseconds>(waits_.longest, took);
+  }
+  return !absent_.test(frame);
+}
+
+std::vector<u64> Memory::awaited() const {
+  const std::lock_guard lock(arrival_lock_);
+  return awaited_;
+}
+
+void Memory::arrive(u64 frame, const u8* bytes) {
+  bool awaited;
+  {
+    const std::lock_guard lock(arrival_lock_);
+    if (given_up_ || frame >= frames() || !absent_.test(frame)) return;
+    u8* to = base_ + (frame << kFrameShift);
+    if (bytes)
+      std::memcpy(to, bytes, kFrameSize);
+    else
+      std::memset(to, 0, kFrameSize);
+    absent_.take(frame);
+    if (expected_.fetch_sub(1) == 1) source_.reset();
+    awaited = std::ranges::find(awaited_, frame) != awaited_.end();
+  }
+  if (awaited) arrived_.notify_all();
+}
+
+void Memory::give_up() {
+  {
+    const std::lock_guard lock(arrival_lock_);
+    if (expected() == 0) return;
+    given_up_ = true;
+    source_.reset();
+  }
+  arrived_.notify_all();
+}
+
+void Memory::reset_expected() {
+  const std::lock_guard lock(arrival_lock_);
+  absent_.clear_all();
+  expected_ = 0;
+  given_up_ = false;
+  source_.reset();
+}
+
+Memory::Waits Memory::waits() const {
+  const std::lock_guard lock(arrival_lock_);
+  return waits_;
 }
 
 }  // namespace baton::cpu

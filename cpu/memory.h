@@ -3,8 +3,11 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
@@ -24,6 +27,14 @@ class CodeWatcher {
   virtual void code_written(u64 ra, u64 length) = 0;
 };
 
+/// Where frames are that memory does not have yet.
+class FrameSource {
+ public:
+  virtual ~FrameSource() = default;
+  /// Asks for a frame, which Memory::arrive() brings later. From any thread; must not block for long.
+  virtual void want(u64 frame) = 0;
+};
+
 /// A set of 4 KB frames, one bit each, that many threads may mark at once.
 class FrameSet {
  public:
@@ -33,9 +44,18 @@ class FrameSet {
   bool test(u64 frame) const {
     return words_[frame / 64].load(std::memory_order_acquire) >> (frame % 64) & 1;
   }
+  /// Takes the mark away; whether it was there.
+  bool take(u64 frame) {
+    const u64 bit = u64{1} << (frame % 64);
+    return words_[frame / 64].fetch_and(~bit, std::memory_order_seq_cst) & bit;
+  }
   void set_all();
   void clear_all();
   u64 count() const;
+  /// 64 frames from 64 * `index` on, the first in the lowest bit; words() of them.
+  u64 word(u64 index) const { return words_[index].load(std::memory_order_acquire); }
+  void set_word(u64 index, u64 marks) { words_[index].store(marks, std::memory_order_seq_cst); }
+  u64 words() const { return words_.size(); }
   /// Moves every marked frame into `out` (frame numbers, ascending) and clears the marks.
   void harvest(std::vector<u64>& out);
 
@@ -62,7 +82,8 @@ class Memory {
   u8* host(u64 ra) { return base_ + ra; }
   const u8* host(u64 ra) const { return base_ + ra; }
 
-  /// Copies out; false (and nothing copied) when any byte lies outside.
+  /// Copies out; false (and nothing copied) when any byte lies outside, or in a frame that never came. Waits
+  /// for frames that are expected, as write() and fill() do.
   bool read(u64 ra, std::span<u8> out) const;
   /// Copies in, marks frames dirty and tells the code watcher; false (nothing written) when any byte is
   /// outside.
@@ -89,15 +110,49 @@ class Memory {
   void set_tracking(bool on) { tracking_.store(on, std::memory_order_seq_cst); }
   FrameSet& dirty() { return dirty_; }
 
+  // -- a move's destination, while frames are still at the source. Whoever uses host() awaits the frame
+  // first.
+  /// From now on these frames, marked in the set, are to come from `source`. While nobody uses the memory.
+  void expect(const FrameSet& frames, std::shared_ptr<FrameSource> source);
+  u64 expected() const { return expected_.load(std::memory_order_acquire); }
+  bool present(u64 frame) const { return expected() == 0 || !absent_.test(frame); }
+  const FrameSet& absent() const { return absent_; }
+  /// Waits for the frame; false: it never comes, because of give_up(). Outside guest code, without locks.
+  bool await(u64 frame) const;
+  std::vector<u64> awaited() const;  ///< What somebody waits for now.
+  /// The frame's bytes, nullptr for zeros. Nothing happens if it is not expected (any more).
+  void arrive(u64 frame, const u8* bytes);
+  /// Nobody waits any longer, nothing arrives any more: what is absent stays so until reset_expected().
+  void give_up();
+  bool given_up() const { return given_up_.load(std::memory_order_acquire); }
+  /// All of memory is here, with whatever bytes it has. While nobody uses it.
+  void reset_expected();
+  /// Accesses that had to wait since expect().
+  struct Waits {
+    u64 count = 0;
+    std::chrono::nanoseconds total{0}, first{0}, longest{0};
+  };
+  Waits waits() const;
+
   // -- code: set by the decoder (cpu::Domain owns the protocol).
   bool holds_code(u64 frame) const { return code_[frame].load(std::memory_order_acquire); }
   void set_holds_code(u64 frame, bool on) { code_[frame].store(on, std::memory_order_seq_cst); }
   void set_code_watcher(CodeWatcher* watcher) { watcher_ = watcher; }
 
  private:
+  bool await_range(u64 ra, u64 length) const;
+
   u8* base_ = nullptr;
   u64 size_ = 0;
   FrameSet dirty_;
+  FrameSet absent_;
+  std::atomic<u64> expected_{0};  ///< Frames in absent_.
+  std::atomic<bool> given_up_{false};
+  std::shared_ptr<FrameSource> source_;
+  mutable std::mutex arrival_lock_;  ///< Over the rest, and over the bytes of a frame that arrives.
+  mutable std::condition_variable arrived_;
+  mutable std::vector<u64> awaited_;  ///< A frame for each waiter.
+  mutable Waits waits_;
   std::atomic<bool> tracking_{false};
   std::unique_ptr<std::atomic<bool>[]> code_;
   CodeWatcher* watcher_ = nullptr;

@@ -68,8 +68,9 @@ enum class Stop : u32 {
   kHypercall,  ///< `sc 1`; nia is the instruction after it.
   kResync,     ///< Look everything up again at nia; the instruction that asks for it is never traced (rfid).
   kPending,    ///< The same, after any other instruction: State::pending is not zero, or the mode changed.
-  kRetry,      ///< The instruction at cia has to be executed again: its translation went away meanwhile.
-  kAgain,      ///< Inside the engine only: its store has killed compiled code, perhaps its own.
+  kRetry,  ///< The instruction at cia has to be executed again: its translation went away meanwhile, or the
+           ///< frame that it accesses was not in memory yet.
+  kAgain,  ///< Inside the engine only: its store has killed compiled code, perhaps its own.
 };
 
 /// An interrupt that an instruction raised and that is not yet delivered.

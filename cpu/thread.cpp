@@ -447,13 +447,21 @@ u8* Thread::access_slow(u64 ea, u64 size, Access access, Use use, u64* ra) {
   State& s = state_;
   const bool store = access == Access::kStore;
   happened(Event::kDataLookasideMisses);
-  std::lock_guard lock(tlb_lock);
+  std::unique_lock lock(tlb_lock);
   Translated t = translate(ea, access);
   if (!t.ok) {
     record(ea, access, t);
     return nullptr;
   }
   if (refused(ea, size, access, use, t)) return nullptr;
+  if (!domain_.memory().present(t.ra >> kFrameShift)) {
+    lock.unlock();
+    leave_guest();
+    domain_.memory().await(t.ra >> kFrameShift);
+    enter_guest();
+    s.stop = Stop::kRetry;
+    return nullptr;
+  }
   if (t.update && !domain_.hpt().set_bits(t.ptex, t.entry, t.update)) {
     // The entry changed between search and update.
     return access_uncached(ea, size, access, use, ra);
@@ -493,6 +501,10 @@ u8* Thread::access_uncached(u64 ea, u64 size, Access access, Use use, u64* ra) {
       return nullptr;
     }
     if (refused(ea, size, access, use, t)) return nullptr;
+    if (!domain_.memory().present(t.ra >> kFrameShift)) {
+      state_.stop = Stop::kRetry;  // access_slow() waits for it.
+      return nullptr;
+    }
     if (t.update && !domain_.hpt().set_bits(t.ptex, t.entry, t.update)) continue;
     if (access == Access::kStore && domain_.memory().tracking())
       domain_.memory().dirty().set(t.ra >> kFrameShift);
@@ -686,8 +698,13 @@ bool Thread::fetch_page(u64 ea) {
     const Translated probe = translate(ea, Access::kFetch);
     if (!probe.ok) return record(ea, Access::kFetch, probe);
     leave_guest();
+    const bool here = domain_.memory().await(probe.ra >> kFrameShift);
     OpPage* ops = op_page(probe.ra >> kFrameShift);
     enter_guest();
+    if (!here) {
+      s.stop = Stop::kResync;  // The thread is being stopped.
+      return false;
+    }
     std::lock_guard lock(tlb_lock);
     const Translated t = translate(ea, Access::kFetch);
     if (!t.ok || t.ra >> kFrameShift != ops->frame) continue;

@@ -323,6 +323,7 @@ bool Partition::shutdown_requested() const { return p_->shutdown; }
 
 void Partition::stop_all() {
   for (const auto& processor : processors_) processor->request_stop();
+  memory().give_up();  // One that waits for a frame of a move that is not over would not stop.
   // A processor may have started another one before it stopped.
   for (bool all = false; !all;) {
     for (const auto& processor : processors_) processor->stop();
@@ -335,6 +336,7 @@ void Partition::Private::wipe(Partition& partition) {
   if (!used) return;
   cpu::Memory& memory = partition.memory();
   cpu::HashPageTable& hpt = partition.hpt();
+  memory.reset_expected();
   if (madvise(memory.host(0), memory.size(), MADV_DONTNEED) != 0) memory.fill(0, 0, memory.size());
   memory.written(0, memory.size());
   for (u64 ptex = 0; ptex < hpt.entries(); ptex++)

@@ -100,6 +100,11 @@ const std::vector<MessageRow>& message_table() {
       {Message::kIdInUse, "BATM029", "Baton",
        "The partition number {} is used at the destination {} by {}; ask for another dest_lpar_id or for "
        "none."},
+      {Message::kPagesUndelivered, "BATM030", "Baton",
+       "The partition {} runs at {}, which lacks pages that are here and cannot be reached: {} Make it "
+       "reachable; migrlpar -o r gives the pages up, and with them the partition."},
+      {Message::kPagesLost, "BATM031", "Baton",
+       "The partition {} came from {} and lacks {} pages that are lost with it; activate it again."},
       {Message::kFailed, "HSCLA2CF", "HMC", "The move of {} failed and was rolled back, it goes on here: {}"},
   };
   return table;

@@ -46,6 +46,8 @@ enum class Message {
   kPhysicalAdapter,
   kHugePages,
   kIdInUse,
+  kPagesUndelivered,
+  kPagesLost,
   kFailed,
 };
 

@@ -41,6 +41,9 @@ struct Progress {
   u64 dirty_pages = 0;
   double bytes_per_second = 0;
   double total_ms = 0, suspended_ms = 0;
+  u64 postcopy_pages = 0;   ///< Left to send, or to come, when the partition went on at the target.
+  u64 postcopy_faults = 0;  ///< Target: accesses that had to wait for a page, and how long.
+  double postcopy_wait_ms = 0, postcopy_longest_ms = 0;
   bool finished = false, ok = false;
   std::string error;
 };
@@ -61,10 +64,14 @@ class RemoteSystem {
   };
   virtual Shell create_shell(const std::string& description, u64 stream_id) = 0;
   virtual void abandon_shell(u64 stream_id) = 0;
-  /// Decides a move whose connection broke after COMMIT: true = the destination owns the partition; false =
-  /// it does not and never will by this stream. Throws when the peer cannot be reached: the question stays
-  /// open.
-  virtual bool settle(u64 stream_id) = 0;
+  /// Decides a move whose connection broke after COMMIT: whether the destination owns the partition. Throws
+  /// when the peer cannot be reached: the question stays open.
+  enum class Outcome {
+    kNotOwned,    ///< It does not and never will by this stream.
+    kOwned,       ///< It does, and needs nothing more.
+    kIncomplete,  ///< It does, and waits for pages.
+  };
+  virtual Outcome settle(u64 stream_id) = 0;
 };
 
 /// A validation that failed; what() is the first finding.
@@ -80,7 +87,15 @@ class Refused : public std::runtime_error {
 
 /// What an administrator may ask of a move (migrlpar -i and other options).
 struct MoveOptions {
-  u32 dest_lpar_id = 0;       ///< 0: the same number if it is free there, else another one.
+  u32 dest_lpar_id = 0;  ///< 0: the same number if it is free there, else another one.
+  /// Whether the partition may go on at the destination before all its pages are there.
+  enum class PostCopy {
+    kWhenItHelps,  ///< If sending the last pages would suspend the partition for long.
+    kNever,
+    kAlways,  ///< After the first round.
+  };
+  PostCopy post_copy = PostCopy::kWhenItHelps;  ///< post_copy=auto, never, always.
+  u64 bytes_per_second = 0;   ///< Most that is sent; 0: as much as goes (bandwidth=MEGABITS).
   bool ignore_vlans = false;  ///< Move even if the destination does not bridge a VLAN (--vlanbridge 2).
 };
 
@@ -88,14 +103,18 @@ struct MoveOptions {
 class Mover {
  public:
   /// `listen_address`: where movers of other systems connect, "127.0.0.1" or "127.0.0.1:4711".
-  /// `ownership_file`: where arrivals are recorded, so that a source can still ask after a restart; empty:
-  /// not recorded. `tls`: who this system is to other movers; null: connections are not encrypted. Throws
+  /// `moves_file`: the record of what came and left, which outlives the process (ownership.h); empty: none.
+  /// `tls`: who this system is to other movers; null: connections are not encrypted. Throws
   /// std::runtime_error when the address cannot be had.
   Mover(hypervisor::ManagedSystem& system, vios::Vios& vios, const std::string& listen_address = "127.0.0.1",
-        const std::string& ownership_file = {}, std::shared_ptr<const devices::TlsIdentity> tls = nullptr);
+        const std::string& moves_file = {}, std::shared_ptr<const devices::TlsIdentity> tls = nullptr);
   ~Mover();
   /// Rolls back the moves that can still be, and takes no more. Call it before the partitions are stopped.
   void shut_down();
+
+  /// Of the partitions that this system is configured with, those that are here by the record of moves; and
+  /// those that came here before it was started anew. To be defined at its start.
+  std::vector<hypervisor::Profile> define(std::vector<hypervisor::Profile> configured) const;
 
   /// Called when a partition has left for another system and is no longer listed here.
   void on_departure(std::function<void(hypervisor::Partition&, const std::string& remote_system)> callback);
@@ -130,7 +149,7 @@ class Mover {
   std::vector<Finding> validate_incoming(const std::string& description);
   RemoteSystem::Shell create_shell(const std::string& description, u64 stream_id);
   void abandon_shell(u64 stream_id);
-  bool settle(u64 stream_id);  ///< See RemoteSystem::settle.
+  RemoteSystem::Outcome settle(u64 stream_id);  ///< See RemoteSystem::settle.
 
   // -- both
   std::vector<Progress> progress() const;  ///< Moves under way and the last one of each partition.

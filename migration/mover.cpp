@@ -14,6 +14,7 @@
 #include "migration/description.h"
 #include "migration/messages.h"
 #include "migration/migration.h"
+#include "migration/ownership.h"
 #include "migration/rmc_agent.h"
 #include "migration/shell_profile.h"
 #include "migration/source_move.h"
@@ -36,15 +37,8 @@ constexpr std::size_t kMostStrangers = 32;
 
 struct Mover::Private {
   Private(hypervisor::ManagedSystem& managed, vios::Vios& server, const std::string& address,
-          const std::string& ownership, TlsIdentity identity)
-      : system(managed),
-        vios(server),
-        tls(std::move(identity)),
-        listener(address, tls),
-        ownership_file(ownership) {
-    std::ifstream file(ownership_file);
-    for (u64 id; file >> std::hex >> id;) owned.insert(id);
-  }
+          const std::string& moves, TlsIdentity identity)
+      : system(managed), vios(server), tls(std::move(identity)), listener(address, tls), ownership(moves) {}
 
   hypervisor::ManagedSystem& system;
   vios::Vios& vios;
@@ -58,8 +52,7 @@ struct Mover::Private {
   std::list<std::shared_ptr<SourceMove>> sources;
   std::list<std::shared_ptr<TargetMove>> targets;
   std::map<std::string, Progress> history;  ///< The last move of each partition that is over.
-  std::string ownership_file;
-  std::set<u64> owned;  ///< Streams whose partitions became ours, ever.
+  Ownership ownership;
   bool closing = false;
   std::condition_variable closed;
 
@@ -72,7 +65,6 @@ struct Mover::Private {
 
   std::shared_ptr<GuestAgent> agent(const std::shared_ptr<Partition>& partition);
   void forget_agent(const Partition* partition);
-  void own(u64 stream_id);
   /// Of running partitions, not counting `except`'s. With the lock held.
   u32 moves_under_way(const Partition* except) const;
   std::shared_ptr<SourceMove> source_of(const std::string& partition) const;
@@ -81,6 +73,7 @@ struct Mover::Private {
   std::vector<Finding> validate(const std::shared_ptr<Partition>& partition, RemoteSystem& remote,
                                 Description& description, const MoveOptions& options, bool& checked);
   std::vector<Finding> check_incoming(const Description& description);
+  std::string settle_after_restart(const Ownership::Entry& entry, RemoteSystem* remote);
   void accept_loop();
   void serve(std::unique_ptr<Socket> socket);
   void tick_loop();
@@ -107,20 +100,6 @@ void Mover::Private::forget_agent(const Partition* partition) {
 }
 
 // -- who moves
-
-/// The record that decides: a source that lost sight of the move asks for it, even after we were started
-/// anew. It must outlive this process, not the host, which both sides share; so it is written and not
-/// synchronised.
-void Mover::Private::own(u64 stream_id) {
-  const std::lock_guard hold(lock);
-  if (!ownership_file.empty()) {
-    std::ofstream file(ownership_file, std::ios::app);
-    if (!(file << std::hex << stream_id << std::endl)) {
-      throw std::runtime_error("The destination cannot write " + ownership_file + ".");
-    }
-  }
-  owned.insert(stream_id);
-}
 
 u32 Mover::Private::moves_under_way(const Partition* except) const {
   const auto counts = [except](const auto& move, const Partition& partition) {
@@ -254,11 +233,17 @@ void Mover::Private::serve(std::unique_ptr<Socket> socket) try {
   socket->set_timeout(5s);
   const Preamble preamble = read_preamble(*socket);
   const std::shared_ptr<TargetMove> move = target_of(preamble.stream_id);
-  if (!move || !move->take(preamble.key)) {
+  if (!move || !move->take(preamble.key, preamble.channel)) {
     spdlog::warn("migmover: a connection without a valid key was refused");
     return;
   }
+  if (preamble.channel == Channel::kDemand) {
+    socket->set_timeout(0s);
+    move->serve_demand(*socket);
+    return;
+  }
   move->serve(std::move(socket));
+  if (move->incomplete()) return;
   if (move->record().get().ok && move->active()) {
     const auto guest = agent(move->partition());
     const std::lock_guard hold(lock);
@@ -319,8 +304,8 @@ void Mover::Private::tick() {
 // -- Mover
 
 Mover::Mover(hypervisor::ManagedSystem& system, vios::Vios& vios, const std::string& listen_address,
-             const std::string& ownership_file, std::shared_ptr<const devices::TlsIdentity> tls)
-    : p_(std::make_unique<Private>(system, vios, listen_address, ownership_file, std::move(tls))) {
+             const std::string& moves_file, std::shared_ptr<const devices::TlsIdentity> tls)
+    : p_(std::make_unique<Private>(system, vios, listen_address, moves_file, std::move(tls))) {
   p_->acceptor = std::thread([this] { p_->accept_loop(); });
   p_->ticker = std::thread([this] { p_->tick_loop(); });
 }
@@ -344,7 +329,7 @@ void Mover::shut_down() {
     targets.assign(p_->targets.begin(), p_->targets.end());
   }
   for (const auto& move : sources) move->shut_down();
-  for (const auto& move : targets) move->call_off("The destination system stops.");
+  for (const auto& move : targets) move->shut_down();
 }
 
 void Mover::on_departure(std::function<void(Partition&, const std::string&)> callback) {
@@ -395,16 +380,17 @@ void Mover::migrate(const std::shared_ptr<Partition>& partition, RemoteSystem& r
       throw Refused(
           {make_finding(Message::kTooManyMoves, {p_->system.identity().name, std::to_string(kMoveLimit)})});
     }
-    move = std::make_shared<SourceMove>(p_->system, p_->vios, p_->tls, partition, guest, active, remote_name,
-                                        [this](Partition& leaving, const std::string& to) {
-                                          p_->forget_agent(&leaving);
-                                          decltype(p_->departure) callback;
-                                          {
-                                            const std::lock_guard inner(p_->lock);
-                                            callback = p_->departure;
-                                          }
-                                          if (callback) callback(leaving, to);
-                                        });
+    move =
+        std::make_shared<SourceMove>(p_->system, p_->vios, p_->tls, p_->ownership, partition, guest, active,
+                                     remote_name, options, [this](Partition& leaving, const std::string& to) {
+                                       p_->forget_agent(&leaving);
+                                       decltype(p_->departure) callback;
+                                       {
+                                         const std::lock_guard inner(p_->lock);
+                                         callback = p_->departure;
+                                       }
+                                       if (callback) callback(leaving, to);
+                                     });
     p_->sources.push_back(move);
     for (const auto& other : p_->targets) {
       if (other->partition() == partition) other->superseded = true;
@@ -448,6 +434,10 @@ void Mover::stop(Partition& partition) {
 
 std::string Mover::recover(const std::string& partition_name, RemoteSystem* remote) {
   if (const std::shared_ptr<SourceMove> move = p_->source_of(partition_name)) {
+    if (move->serving_in_vain() && !move->in_doubt()) {
+      move->drop();
+      return "The pages of " + partition_name + " that are here are given up.";
+    }
     if (!move->in_doubt()) {
       throw std::runtime_error("The move of " + partition_name +
                                " is under way; stop it with migrlpar -o s first.");
@@ -470,11 +460,18 @@ std::string Mover::recover(const std::string& partition_name, RemoteSystem* remo
     }
   }
   if (left_over) {
+    if (left_over->lose()) return left_over->record().get().error;
+    if (left_over->incomplete())
+      return "The partition " + partition_name + " runs here; the last of its pages are on their way.";
     if (left_over->call_off("The move was recovered: the shell is removed.")) {
       return "The partition " + partition_name + " has arrived here; nothing was left to do.";
     }
     return "The shell of " + partition_name + " was removed.";
   }
+  const auto entries = p_->ownership.entries();
+  const auto entry = entries.find(partition_name);
+  if (entry != entries.end() && entry->second.where == Ownership::Where::kInDoubt)
+    return p_->settle_after_restart(entry->second, remote);
   const std::lock_guard hold(p_->lock);
   const auto last = p_->history.find(partition_name);
   if (last == p_->history.end()) {
@@ -484,6 +481,53 @@ std::string Mover::recover(const std::string& partition_name, RemoteSystem* remo
   p_->history.erase(last);
   return failed ? "The failed move of " + partition_name + " left nothing behind; its record was cleared."
                 : "The move of " + partition_name + " had completed; its record was cleared.";
+}
+
+/// A move was under way when an earlier process of this system ended.
+std::string Mover::Private::settle_after_restart(const Ownership::Entry& entry, RemoteSystem* remote) {
+  const std::string& name = entry.profile.name;
+  if (!remote) {
+    throw std::runtime_error("The outcome of the move of " + name +
+                             " can only be settled by its destination " + entry.remote +
+                             "; name it with -t.");
+  }
+  if (remote->settle(entry.stream_id) == RemoteSystem::Outcome::kNotOwned) {
+    ownership.stays(entry.stream_id);
+    system.create(entry.profile);
+    return "The partition " + name + " had not been started on " + entry.remote +
+           "; it is defined here again.";
+  }
+  ownership.left(entry.stream_id);
+  return "The partition " + name + " had been started on " + entry.remote +
+         "; it is not defined here any more.";
+}
+
+std::vector<hypervisor::Profile> Mover::define(std::vector<hypervisor::Profile> configured) const {
+  const auto entries = p_->ownership.entries();
+  const std::string& record = p_->ownership.path();
+  std::erase_if(configured, [&](const hypervisor::Profile& profile) {
+    const auto found = entries.find(profile.name);
+    if (found == entries.end() || found->second.where == Ownership::Where::kHere) return false;
+    if (found->second.where == Ownership::Where::kElsewhere) {
+      spdlog::warn("The partition {} has moved to {} and is not defined here (recorded in {}).", profile.name,
+                   found->second.remote, record);
+    }
+    return true;
+  });
+  for (const auto& [name, entry] : entries) {
+    if (entry.where == Ownership::Where::kInDoubt) {
+      spdlog::warn(
+          "The partition {} was being moved to {} when this system ended and is not defined until it is "
+          "known who has it; run migrlpar -o r -m {} -t {} -p {}.",
+          name, entry.remote, p_->system.identity().name, entry.remote, name);
+    }
+    if (entry.where != Ownership::Where::kHere ||
+        std::ranges::any_of(configured, [&](const auto& profile) { return profile.name == name; }))
+      continue;
+    configured.push_back(entry.profile);
+    configured.back().auto_start = false;  // What ran here was lost.
+  }
+  return configured;
 }
 
 std::vector<Finding> Mover::validate_incoming(const std::string& description) {
@@ -500,8 +544,8 @@ RemoteSystem::Shell Mover::create_shell(const std::string& bytes, u64 stream_id)
   const std::vector<Finding> findings = p_->check_incoming(description);
   if (!findings.empty()) throw Refused(findings);
   const hypervisor::Profile profile = shell_profile(p_->system, p_->vios, description);
-  auto move = std::make_shared<TargetMove>(p_->system, p_->vios, description, profile, stream_id,
-                                           [this](u64 id) { p_->own(id); });
+  auto move =
+      std::make_shared<TargetMove>(p_->system, p_->vios, description, profile, stream_id, p_->ownership);
   p_->agent(move->partition());
   {
     const std::lock_guard hold(p_->lock);
@@ -519,14 +563,14 @@ void Mover::abandon_shell(u64 stream_id) {
     move->call_off("The source called the move off.");
 }
 
-bool Mover::settle(u64 stream_id) {
-  {
-    const std::lock_guard hold(p_->lock);
-    if (p_->owned.contains(stream_id)) return true;
-  }
+RemoteSystem::Outcome Mover::settle(u64 stream_id) {
+  using enum RemoteSystem::Outcome;
   const std::shared_ptr<TargetMove> move = p_->target_of(stream_id);
+  const auto owned = [&] { return move && move->incomplete() ? kIncomplete : kOwned; };
+  // In this order: it may become ours, without all its pages, between the two questions.
+  if (p_->ownership.arrived(stream_id)) return owned();
   // An unknown stream has no key any more, so that nothing can come of it.
-  return move && move->call_off("The source lost the connection.");
+  return move && move->call_off("The source lost the connection.") ? owned() : kNotOwned;
 }
 
 u64 Mover::suspend(const std::shared_ptr<Partition>& partition, const std::string& path) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "migration/page_engine.h"
 
+#include <xxhash.h>
+
 #include <cstring>
 
 namespace baton::migration {
@@ -31,6 +33,21 @@ PageSender::PageSender(FrameWriter& writer, const cpu::HashPageTable& table)
   pages_.resize(kBatchData * kFrameSize);
 }
 
+/// Whether the frame went with these bytes (nullptr: zeros) the last time; if not, it goes now.
+bool PageSender::unchanged(u64 frame, const u8* page) {
+  Fingerprint now{0, 1};
+  if (page) {
+    const XXH128_hash_t hash = XXH3_128bits(page, kFrameSize);
+    now = {hash.low64, hash.high64};
+  }
+  if (sent_[frame] == now) {
+    ++unchanged_pages_;
+    return true;
+  }
+  sent_[frame] = now;
+  return false;
+}
+
 void PageSender::add(u64 frame) {
   // The page may be written while it is copied: it is then marked dirty and comes again. What must not change
   // is the copy, between checksum and send.
@@ -40,6 +57,7 @@ void PageSender::add(u64 frame) {
     const u8* from = memory_->host(frame * kFrameSize);
     zero = is_zero_page(from);
     if (!zero) std::memcpy(to, from, kFrameSize);
+    if (!sent_.empty() && unchanged(frame, zero ? nullptr : to)) return;
   } else {
     table_->export_frame(frame, std::span<u8, kFrameSize>(to, kFrameSize));
     zero = is_zero_page(to);
@@ -95,6 +113,10 @@ void PageReceiver::apply(std::span<const u8> payload) {
 }
 
 void PageReceiver::store(u64 frame, const u8* page) {
+  if (running_) {
+    memory_->arrive(frame, page);
+    return;
+  }
   if (memory_) {
     u8* to = memory_->host(frame * kFrameSize);
     // A fresh partition's memory is zero already: looking is cheaper than making the host allocate it.

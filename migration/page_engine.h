@@ -27,10 +27,13 @@ class PageSender {
   PageSender(FrameWriter& writer, const cpu::Memory& memory);
   PageSender(FrameWriter& writer, const cpu::HashPageTable& table);
 
+  /// From now on a frame of memory that it has sent with the same bytes is not sent again.
+  void skip_unchanged() { sent_.resize(memory_->frames()); }
   void add(u64 frame);
   void flush();
   u64 data_pages() const { return data_pages_; }
   u64 zero_pages() const { return zero_pages_; }
+  u64 unchanged_pages() const { return unchanged_pages_; }
 
  private:
   FrameWriter& writer_;
@@ -39,7 +42,13 @@ class PageSender {
   const cpu::HashPageTable* table_ = nullptr;
   std::vector<u64> data_numbers_, zero_numbers_;
   std::vector<u8> pages_;  ///< Room for a batch; the first data_numbers_.size() pages are filled.
-  u64 data_pages_ = 0, zero_pages_ = 0;
+  bool unchanged(u64 frame, const u8* page);
+  struct Fingerprint {
+    u64 low = 0, high = 0;  ///< XXH3-128; zeros: not sent yet.
+    bool operator==(const Fingerprint&) const = default;
+  };
+  std::vector<Fingerprint> sent_;  ///< By frame of memory, after skip_unchanged(); one of zeros has one too.
+  u64 data_pages_ = 0, zero_pages_ = 0, unchanged_pages_ = 0;
 };
 
 /// Takes batches apart and stores them; remembers which frames came.
@@ -49,6 +58,8 @@ class PageReceiver {
   explicit PageReceiver(cpu::HashPageTable& table);
   /// Throws StreamError; nothing of a wrong batch is stored.
   void apply(std::span<const u8> payload);
+  /// From now on the partition runs: only frames that memory expects are stored.
+  void running() { running_ = true; }
   bool complete() const { return seen_count_ == seen_.size(); }
   u64 missing() const { return seen_.size() - seen_count_; }
 
@@ -56,6 +67,7 @@ class PageReceiver {
   void store(u64 frame, const u8* page);
   cpu::Memory* memory_ = nullptr;
   cpu::HashPageTable* table_ = nullptr;
+  bool running_ = false;
   std::vector<bool> seen_;
   u64 seen_count_ = 0;
 };

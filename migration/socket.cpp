@@ -53,6 +53,8 @@ void over_tls(Transfer&& transfer) try {
 
 }  // namespace
 
+void Socket::set_send_buffer(int bytes) { setsockopt(fd_, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes); }
+
 void Socket::read(std::span<u8> out) {
   if (tls_) {
     over_tls([&] {

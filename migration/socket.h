@@ -21,6 +21,8 @@ class Socket final : public ByteStream {
 
   /// How long a read or write may make no progress.
   void set_timeout(std::chrono::milliseconds timeout);
+  /// How many bytes may be under way unread, about.
+  void set_send_buffer(int bytes);
   void read(std::span<u8> out) override;
   void write(std::span<const std::span<const u8>> parts) override;
   /// Ends both directions, from any thread: whoever is in read or write throws.

@@ -28,7 +28,14 @@ constexpr auto kSettleTime = 10s;      ///< For asking a target that was lost si
 constexpr auto kRoundPause =
     10ms;  ///< Least time from round to round: each makes the guest fault its writes in again.
 constexpr double kSmallEnoughMs = 20;  ///< A residue that is sent in this time is worth a suspension.
-constexpr u32 kMostRounds = 20;  ///< A partition that writes faster than we send is suspended all the same.
+constexpr u32 kMostRounds = 20;   ///< A partition that writes faster than we send is suspended all the same.
+constexpr u32 kFewestRounds = 3;  ///< Before a partition is taken for one whose rounds do not become shorter.
+constexpr double kShorter =
+    0.7;  ///< A round is shorter if it has at most this share of the last one's pages.
+constexpr double kWhileSuspendedMs = 2;  ///< Pages that take longer follow the partition.
+constexpr int kFollowingBuffer =
+    256 << 10;                       ///< Bytes; more would stand in front of pages that are waited for.
+constexpr auto kRetryPause = 200ms;  ///< From one attempt to connect again to the next.
 
 std::string hex(u64 value) {
   char text[24];
@@ -39,17 +46,21 @@ std::string hex(u64 value) {
 }  // namespace
 
 SourceMove::SourceMove(hypervisor::ManagedSystem& system, vios::Vios& vios, TlsIdentity tls,
-                       std::shared_ptr<Partition> partition, std::shared_ptr<GuestAgent> agent, bool active,
-                       const std::string& remote_name, Departure departure)
+                       Ownership& ownership, std::shared_ptr<Partition> partition,
+                       std::shared_ptr<GuestAgent> agent, bool active, const std::string& remote_name,
+                       const MoveOptions& options, Departure departure)
     : system_(system),
       vios_(vios),
       tls_(std::move(tls)),
+      ownership_(ownership),
       partition_(std::move(partition)),
       agent_(std::move(agent)),
       active_(active),
       remote_name_(remote_name),
+      options_(options),
       departure_(std::move(departure)),
-      stream_id_(random_stream_id()) {
+      stream_id_(random_stream_id()),
+      pace_(options.bytes_per_second) {
   record_.change([&](Progress& p) {
     p.stream_id = stream_id_;
     p.partition = partition_->name();
@@ -64,6 +75,7 @@ SourceMove::SourceMove(hypervisor::ManagedSystem& system, vios::Vios& vios, TlsI
 }
 
 SourceMove::~SourceMove() {
+  close_demand();
   if (partition_->mobility_listener() == this) partition_->set_mobility(0, nullptr);
 }
 
@@ -100,13 +112,14 @@ void SourceMove::move(RemoteSystem& remote, const Description& description) {
     p.migration_state = phase::kInProgress;
     p.remote_partition_id = shell.lpar_id;
   });
-  Preamble preamble;
-  preamble.stream_id = stream_id_;
-  if (!key_from_hex(shell.key, preamble.key)) throw std::runtime_error("The destination gave no usable key.");
-  socket_ = connect_to(shell.mover_address, kStreamTimeout, tls_, remote_name_);
-  write_preamble(*socket_, preamble);
-  writer_.emplace(*socket_);
+  if (!key_from_hex(shell.key, key_)) throw std::runtime_error("The destination gave no usable key.");
+  mover_address_ = shell.mover_address;
+  ownership_.leaving(stream_id_, partition_->profile(), remote_name_);
+  socket_ = connect(Channel::kStream);
+  writer_.emplace(*socket_, &pace_);
   FrameWriter& writer = *writer_;
+  // Now, and not while the partition is suspended.
+  if (active_ && options_.post_copy != MoveOptions::PostCopy::kNever) demand_ = connect(Channel::kDemand);
 
   partition_->set_mobility(stream_id_, this);
   record_.note(VasiState::kEnabled);
@@ -121,6 +134,25 @@ void SourceMove::move(RemoteSystem& remote, const Description& description) {
   }
   suspend_and_commit(writer, remote);
   leave();
+}
+
+std::unique_ptr<Socket> SourceMove::connect(Channel channel) {
+  auto socket = connect_to(mover_address_, kStreamTimeout, tls_, remote_name_);
+  write_preamble(*socket, {.channel = channel, .stream_id = stream_id_, .key = key_});
+  return socket;
+}
+
+/// The channel on which the destination asks for pages; all of them are answered from a thread of its own.
+void SourceMove::answer_demand() {
+  if (!demand_) demand_ = connect(Channel::kDemand);
+  demand_->set_timeout(0ms);
+  demand_thread_ = std::thread([this] { server_->answer(*demand_, pace_); });
+}
+
+void SourceMove::close_demand() {
+  if (demand_) demand_->shut_down();
+  if (demand_thread_.joinable()) demand_thread_.join();
+  demand_.reset();
 }
 
 void SourceMove::send_pages(PageSender& memory, PageSender& table, const std::vector<u64>& frames,
@@ -154,6 +186,7 @@ void SourceMove::copy_while_running(FrameWriter& writer) {
   cpu::Memory& memory = partition_->memory();
   cpu::HashPageTable& table = partition_->hpt();
   PageSender memory_sender(writer, memory), table_sender(writer, table);
+  memory_sender.skip_unchanged();
 
   std::vector<u64> frames(memory.frames()), table_frames(table.bytes() / cpu::kFrameSize);
   for (u64 i = 0; i < frames.size(); ++i) frames[i] = i;
@@ -165,22 +198,33 @@ void SourceMove::copy_while_running(FrameWriter& writer) {
 
   bool suspending = false;
   auto suspending_since = Clock::now(), alive = Clock::now();
-  double rate = 0;  // Bytes a millisecond.
-  for (u32 round = 1;; ++round) {
+  u64 last_pages = 0;
+  bool hopeless = false;  // What is sent now would be written again before the partition is suspended.
+  for (u32 round = 1;; round += !hopeless) {
     const auto round_start = Clock::now();
     const u64 pages = frames.size() + table_frames.size(), bytes_before = writer.bytes();
     record_.change([&](Progress& p) {
       p.round = round;
       p.dirty_pages = pages;
     });
-    if (rate > 0 && !suspending &&
-        (static_cast<double>(pages * cpu::kFrameSize) / rate < kSmallEnoughMs || round > kMostRounds)) {
+    const bool small = static_cast<double>(pages * cpu::kFrameSize) < rate_ * kSmallEnoughMs;
+    const bool shorter = static_cast<double>(pages) <= kShorter * static_cast<double>(last_pages);
+    const bool may_follow = options_.post_copy != MoveOptions::PostCopy::kNever;
+    if (rate_ > 0 && !suspending &&
+        (small || round > kMostRounds || (may_follow && round > kFewestRounds && !shorter) ||
+         options_.post_copy == MoveOptions::PostCopy::kAlways)) {
       suspending = true;
+      hopeless = may_follow && !small;
+      if (hopeless) {
+        for (const u64 frame : frames) memory.dirty().set(frame);
+        for (const u64 frame : table_frames) table.dirty().set(frame);
+      }
       suspending_since = Clock::now();
       record_.enter(*partition_, VasiState::kSuspending);
     }
-    send_pages(memory_sender, table_sender, frames, table_frames, writer);
-    if (pages || Clock::now() - alive > 1s) {
+    last_pages = pages;
+    if (!hopeless) send_pages(memory_sender, table_sender, frames, table_frames, writer);
+    if ((pages && !hopeless) || Clock::now() - alive > 1s) {
       writer.send(FrameType::kRound);
       alive = Clock::now();
     }
@@ -188,7 +232,7 @@ void SourceMove::copy_while_running(FrameWriter& writer) {
     const u64 sent = writer.bytes() - bytes_before;
     if (round == 1 || sent > (4 << 20)) {
       // Pages of zeros cost time and no bytes: count what was covered, that is what the next rounds need.
-      rate = static_cast<double>(pages * cpu::kFrameSize) / took;
+      rate_ = static_cast<double>(pages * cpu::kFrameSize) / took;
       record_.change([&](Progress& p) { p.bytes_per_second = static_cast<double>(sent) / took * 1000; });
     }
     {
@@ -211,6 +255,7 @@ void SourceMove::copy_while_running(FrameWriter& writer) {
       throw std::runtime_error("The partition did not suspend itself in " +
                                std::to_string(std::chrono::seconds(kSuspendTimeout).count()) + " seconds.");
     }
+    if (hopeless) continue;  // The marks stay.
     frames.clear();
     table_frames.clear();
     memory.dirty().harvest(frames);
@@ -225,6 +270,97 @@ void SourceMove::wait_for(FrameReader& reader, FrameType type) {
   if (frame.type != type) throw StreamError("The destination answered out of turn.");
 }
 
+/// The page table always goes before the partition; memory does if that does not take long.
+void SourceMove::send_last_pages(FrameWriter& writer) {
+  cpu::Memory& memory = partition_->memory();
+  PageSender memory_sender(writer, memory), table_sender(writer, partition_->hpt());
+  std::vector<u64> frames, table_frames;
+  partition_->hpt().dirty().harvest(table_frames);
+  const auto bytes = static_cast<double>(memory.dirty().count() * cpu::kFrameSize);
+  if (options_.post_copy == MoveOptions::PostCopy::kAlways ||
+      (options_.post_copy != MoveOptions::PostCopy::kNever && bytes > rate_ * kWhileSuspendedMs)) {
+    server_ = std::make_unique<PageServer>(memory);
+    for (u64 i = 0; i < memory.dirty().words(); i++) server_->left().set_word(i, memory.dirty().word(i));
+    // The marks stay: if the move fails, nothing was taken away.
+    record_.change([&](Progress& p) { p.postcopy_pages = server_->left().count(); });
+    writer.send(FrameType::kAbsent, encode_frames(server_->left()));
+    answer_demand();
+  } else {
+    memory.dirty().harvest(frames);
+  }
+  send_pages(memory_sender, table_sender, frames, table_frames, writer);
+}
+
+/// The partition runs at the destination. Pages go there until it has all; a connection that is lost is made
+/// anew.
+void SourceMove::serve_pages(FrameReader& first_reader, RemoteSystem& remote) {
+  const auto serve = [&](FrameReader& reader) {
+    server_->push(*writer_, [&](u64 left) {
+      record_.change([&](Progress& p) {
+        p.bytes_transmitted = writer_->bytes();
+        p.dirty_pages = left;
+        p.bytes_remaining = left * cpu::kFrameSize;
+      });
+    });
+    wait_for(reader, FrameType::kReceived);
+  };
+  std::string problem;
+  try {
+    serve(first_reader);
+    return;
+  } catch (const std::runtime_error& lost) {
+    problem = lost.what();
+  }
+  spdlog::warn("migmover: {} runs at {} and lacks pages: {} Connecting again.", partition_->name(),
+               remote_name_, problem);
+  const auto since = Clock::now();
+  while (serve_again(remote, problem)) {
+    try {
+      close_demand();
+      socket_ = connect(Channel::kStream);
+      socket_->set_timeout(kSuspendedTimeout);
+      socket_->set_send_buffer(kFollowingBuffer);
+      writer_.emplace(*socket_, &pace_);
+      FrameReader reader(*socket_);
+      const Frame frame = reader.read();
+      if (frame.type != FrameType::kAbsent) throw StreamError("The destination answered out of turn.");
+      decode_frames(frame.payload, server_->left());
+      answer_demand();
+      record_.change([](Progress& p) { p.migration_state = phase::kInProgress; });
+      serve(reader);
+      return;
+    } catch (const std::runtime_error& lost) {
+      problem = lost.what();
+    }
+    if (Clock::now() - since > kSettleTime) {
+      record_.change([&](Progress& p) {
+        p.migration_state = phase::kInDoubt;
+        p.error = make_finding(Message::kPagesUndelivered, {partition_->name(), remote_name_, problem}).text;
+      });
+    }
+    std::unique_lock hold(lock_);
+    changed_.wait_for(hold, kRetryPause, [&] { return closing_ || dropped_; });
+  }
+}
+
+/// Whether there is somebody to serve. Throws when the process ends with pages undelivered.
+bool SourceMove::serve_again(RemoteSystem& remote, const std::string& problem) {
+  try {
+    if (remote.settle(stream_id_) != RemoteSystem::Outcome::kIncomplete) return false;
+  } catch (const std::runtime_error&) {
+    // It cannot be asked.
+  }
+  const std::lock_guard hold(lock_);
+  if (closing_) {
+    in_doubt_ = true;
+    outcome_ = false;
+    changed_.notify_all();
+    throw std::runtime_error(
+        make_finding(Message::kPagesUndelivered, {partition_->name(), remote_name_, problem}).text);
+  }
+  return !dropped_;
+}
+
 void SourceMove::suspend_and_commit(FrameWriter& writer, RemoteSystem& remote) {
   // Nobody runs the partition until this is over.
   socket_->set_timeout(kSuspendedTimeout);
@@ -233,11 +369,7 @@ void SourceMove::suspend_and_commit(FrameWriter& writer, RemoteSystem& remote) {
     quiesced_ = true;
     partition_->quiesce_adapters();
     vios_.quiesce(*partition_);  // From here on nothing of the partition writes: its last pages can be read.
-    std::vector<u64> frames, table_frames;
-    partition_->memory().dirty().harvest(frames);
-    partition_->hpt().dirty().harvest(table_frames);
-    PageSender memory(writer, partition_->memory()), table(writer, partition_->hpt());
-    send_pages(memory, table, frames, table_frames, writer);
+    send_last_pages(writer);
   }
   const std::string state = save_state(*partition_, active_);
   writer.send(FrameType::kState, {reinterpret_cast<const u8*>(state.data()), state.size()});
@@ -258,7 +390,7 @@ void SourceMove::suspend_and_commit(FrameWriter& writer, RemoteSystem& remote) {
     const auto until = Clock::now() + kSettleTime;
     while (true) {
       try {
-        if (!remote.settle(stream_id_)) throw StreamError(problem.what());
+        if (remote.settle(stream_id_) == RemoteSystem::Outcome::kNotOwned) throw StreamError(problem.what());
         break;
       } catch (const StreamError&) {
         throw;
@@ -277,11 +409,16 @@ void SourceMove::suspend_and_commit(FrameWriter& writer, RemoteSystem& remote) {
     if (active_) p.suspended_ms = milliseconds_since(suspended_at_);
     p.bytes_transmitted = writer.bytes();
   });
+  if (active_) record_.note(VasiState::kResumed);
+  if (server_) {
+    socket_->set_send_buffer(kFollowingBuffer);
+    serve_pages(reader, remote);
+  }
   try {
-    writer.send(FrameType::kCompleted);
+    writer_->send(FrameType::kCompleted);
     // The destination closes when its side is complete too: who asks after the move sees it so on both.
     socket_->set_timeout(kCloseTimeout);
-    reader.read();
+    FrameReader(*socket_).read();
   } catch (const StreamError&) {
     // It is the destination's now; what it makes of a lost connection is its own affair.
   }
@@ -289,7 +426,13 @@ void SourceMove::suspend_and_commit(FrameWriter& writer, RemoteSystem& remote) {
 
 /// The partition is the destination's: nothing of it stays here.
 void SourceMove::leave() {
-  if (active_) record_.note(VasiState::kResumed);
+  close_demand();
+  try {
+    ownership_.left(stream_id_);
+  } catch (const std::runtime_error& problem) {
+    // It stays in doubt there, and the destination knows the answer.
+    spdlog::error("migmover: {}", problem.what());
+  }
   record_.enter(*partition_, VasiState::kCompleted);
   decide(false);
   partition_->stop_processors();
@@ -301,9 +444,10 @@ void SourceMove::leave() {
   if (departure_) departure_(*partition_, remote_name_);
   record_.finish(true, "");
   const Progress p = record_.get();
-  spdlog::info("migmover: {} moved to {}: {:.0f} ms, {:.1f} MB, {} rounds, suspended {:.1f} ms", p.partition,
-               p.remote_system, p.total_ms, static_cast<double>(p.bytes_transmitted) / 1e6, p.round,
-               p.suspended_ms);
+  spdlog::info(
+      "migmover: {} moved to {}: {:.0f} ms, {:.1f} MB, {} rounds, {} pages followed, suspended {:.1f} ms",
+      p.partition, p.remote_system, p.total_ms, static_cast<double>(p.bytes_transmitted) / 1e6, p.round,
+      p.postcopy_pages, p.suspended_ms);
 }
 
 void SourceMove::decide(bool resume_here) {
@@ -315,6 +459,7 @@ void SourceMove::decide(bool resume_here) {
 /// Everything as it was before; the guest learns that the move was aborted.
 void SourceMove::roll_back(RemoteSystem& remote, const std::string& why) {
   spdlog::warn("migmover: the move of {} to {} is rolled back: {}", partition_->name(), remote_name_, why);
+  close_demand();
   if (socket_) {
     try {
       if (writer_) writer_->send_text(FrameType::kAbort, why);
@@ -348,6 +493,11 @@ void SourceMove::roll_back(RemoteSystem& remote, const std::string& why) {
     }
     partition_->resume_adapters();
   }
+  try {
+    ownership_.stays(stream_id_);
+  } catch (const std::runtime_error& problem) {
+    spdlog::error("migmover: {}", problem.what());
+  }
   const bool enabled = partition_->mobility_listener() == this;
   if (enabled) record_.enter(*partition_, VasiState::kAborted);
   decide(true);
@@ -370,18 +520,32 @@ void SourceMove::stop() {
   changed_.notify_all();
 }
 
+bool SourceMove::serving_in_vain() const {
+  return server_ && record_.get().migration_state == phase::kInDoubt;
+}
+
+void SourceMove::drop() {
+  const std::lock_guard hold(lock_);
+  dropped_ = true;
+  changed_.notify_all();
+}
+
 bool SourceMove::in_doubt() const {
   const std::lock_guard hold(lock_);
   return in_doubt_;
 }
 
 std::string SourceMove::settle(RemoteSystem& remote) {
-  const bool theirs = remote.settle(stream_id_);
+  const bool theirs = remote.settle(stream_id_) != RemoteSystem::Outcome::kNotOwned;
   {
     const std::lock_guard hold(lock_);
     in_doubt_ = false;
   }
   if (theirs) {
+    if (server_) {
+      FrameReader lost(*socket_);
+      serve_pages(lost, remote);
+    }
     leave();
     return "The partition " + partition_->name() + " had been started on " + remote_name_ +
            "; it was removed here.";

@@ -8,11 +8,14 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "migration/description.h"
 #include "migration/migration.h"
 #include "migration/move_record.h"
+#include "migration/ownership.h"
+#include "migration/post_copy.h"
 #include "migration/rmc_agent.h"
 #include "migration/socket.h"
 #include "migration/stream.h"
@@ -22,14 +25,14 @@ namespace baton::migration {
 class PageSender;
 
 /// Who owns the partition is decided here: until kCommit is sent it is ours; from then on it is the target's,
-/// unless the target says that it did not start it.
+/// unless the target says that it did not start it. Pages that are still here then are sent until it has all.
 class SourceMove final : public hypervisor::MobilityListener {
  public:
   /// Called once, when the partition has left and before it is removed.
   using Departure = std::function<void(hypervisor::Partition&, const std::string& remote)>;
-  SourceMove(hypervisor::ManagedSystem& system, vios::Vios& vios, TlsIdentity tls,
+  SourceMove(hypervisor::ManagedSystem& system, vios::Vios& vios, TlsIdentity tls, Ownership& ownership,
              std::shared_ptr<hypervisor::Partition> partition, std::shared_ptr<GuestAgent> agent, bool active,
-             const std::string& remote_name, Departure departure);
+             const std::string& remote_name, const MoveOptions& options, Departure departure);
   ~SourceMove() override;
 
   const MoveRecord& record() const { return record_; }
@@ -45,6 +48,10 @@ class SourceMove final : public hypervisor::MobilityListener {
   /// Administrator's stop. Throws when it is too late.
   void stop();
   bool in_doubt() const;
+  /// The destination has the partition, and cannot be reached for the pages that it lacks.
+  bool serving_in_vain() const;
+  /// The administrator gives the pages up that serving_in_vain() is about.
+  void drop();
   /// Settles a move in doubt by asking. Returns what was found; throws when the target cannot be asked.
   std::string settle(RemoteSystem& remote);
   /// The process ends: nobody waits for an outcome any more.
@@ -60,6 +67,12 @@ class SourceMove final : public hypervisor::MobilityListener {
   void send_pages(PageSender& memory, PageSender& table, const std::vector<u64>& frames,
                   const std::vector<u64>& table_frames, FrameWriter& writer);
   void suspend_and_commit(FrameWriter& writer, RemoteSystem& remote);
+  void send_last_pages(FrameWriter& writer);
+  void serve_pages(FrameReader& reader, RemoteSystem& remote);
+  bool serve_again(RemoteSystem& remote, const std::string& problem);
+  std::unique_ptr<Socket> connect(Channel channel);
+  void answer_demand();
+  void close_demand();
   void wait_for(FrameReader& reader, FrameType type);
   void check_cancelled();
   void decide(bool resume_here);
@@ -69,23 +82,32 @@ class SourceMove final : public hypervisor::MobilityListener {
   hypervisor::ManagedSystem& system_;
   vios::Vios& vios_;
   const TlsIdentity tls_;
+  Ownership& ownership_;
   const std::shared_ptr<hypervisor::Partition> partition_;
   const std::shared_ptr<GuestAgent> agent_;
   const bool active_;
   const std::string remote_name_;
+  const MoveOptions options_;
   const Departure departure_;
   const u64 stream_id_;
   MoveRecord record_;
 
+  Pace pace_;
+  std::string mover_address_;
+  Key key_{};
   std::unique_ptr<Socket> socket_;
   std::optional<FrameWriter> writer_;
+  double rate_ = 0;                     ///< Bytes of pages a millisecond.
+  std::unique_ptr<PageServer> server_;  ///< Not null once the partition may start without all its pages.
+  std::unique_ptr<Socket> demand_;
+  std::thread demand_thread_;
   std::optional<u32> agent_sequence_;
   bool shell_made_ = false, quiesced_ = false;
 
   mutable std::mutex lock_;
   std::condition_variable changed_;
   std::string cancel_reason_;
-  bool suspended_ = false, in_doubt_ = false, closing_ = false;
+  bool suspended_ = false, in_doubt_ = false, closing_ = false, dropped_ = false;
   std::optional<bool> outcome_;  ///< What suspended() returns.
   std::chrono::steady_clock::time_point suspended_at_{};
 };

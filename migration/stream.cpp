@@ -6,8 +6,13 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
+#include <csignal>
+#include <cstdlib>
 #include <cstring>
+#include <sstream>
+#include <thread>
 
 namespace baton::migration {
 namespace {
@@ -38,13 +43,41 @@ void fill_random(void* out, std::size_t size) {
   }
 }
 
+constexpr const char* kFrameNames[] = {"",        "Memory", "Table",  "Round",   "State",
+                                       "Prepare", "Ready",  "Commit", "Resumed", "Completed",
+                                       "Refused", "Abort",  "Absent", "Want",    "Received"};
+static_assert(std::size(kFrameNames) == kFrameTypes + 1);
+
+/// BATON_MOVE_FAULT (stream.h).
+void fail_if_told(std::string_view when, FrameType type) {
+  struct Fault {
+    std::string what, when, frame;
+    std::atomic<bool> done{false};
+    Fault() {
+      if (const char* text = std::getenv("BATON_MOVE_FAULT"))
+        std::istringstream(text) >> what >> when >> frame;
+    }
+  };
+  static Fault fault;
+  if (fault.what.empty() || when != fault.when || fault.frame != to_string(type) || fault.done.exchange(true))
+    return;
+  if (fault.what == "kill") ::raise(SIGKILL);
+  throw StreamError("The connection was cut as BATON_MOVE_FAULT says.");
+}
+
 }  // namespace
+
+const char* to_string(FrameType type) { return kFrameNames[static_cast<u32>(type)]; }
 
 u64 longest_payload(FrameType type) {
   switch (type) {
     case FrameType::kMemory:
     case FrameType::kTable:
       return 4 << 20;
+    case FrameType::kAbsent:
+      return 8 << 20;  // 256 GB
+    case FrameType::kWant:
+      return kMostWanted * 8;
     case FrameType::kState:
       return 64 << 20;
     case FrameType::kRefused:
@@ -53,6 +86,18 @@ u64 longest_payload(FrameType type) {
     default:
       return 0;
   }
+}
+
+void Pace::spend(u64 bytes) {
+  if (!bytes_per_second_) return;
+  const std::chrono::nanoseconds time(
+      static_cast<u64>(static_cast<u128>(bytes) * 1'000'000'000 / bytes_per_second_));
+  std::chrono::steady_clock::time_point until;
+  {
+    const std::lock_guard hold(lock_);
+    until = free_ = std::max(free_, std::chrono::steady_clock::now()) + time;
+  }
+  std::this_thread::sleep_until(until);
 }
 
 void FrameWriter::send(FrameType type, std::span<const u8> payload) {
@@ -81,7 +126,10 @@ void FrameWriter::send_parts(FrameType type, std::span<const std::span<const u8>
     header.checksum = XXH3_64bits_digest(&state);
   }
   all[0] = {reinterpret_cast<const u8*>(&header), sizeof header};
+  if (pace_) pace_->spend(sizeof header + header.length);
+  fail_if_told("before-send", type);
   stream_.write(all);
+  fail_if_told("after-send", type);
   bytes_ += sizeof header + header.length;
 }
 
@@ -105,6 +153,7 @@ Frame FrameReader::read() {
   }
   ++sequence_;
   bytes_ += sizeof header + header.length;
+  fail_if_told("receive", type);
   return {type, payload_};
 }
 
@@ -113,6 +162,7 @@ void write_preamble(ByteStream& stream, const Preamble& preamble) {
   std::memcpy(bytes, kMagic, 8);
   const u32 version = kStreamVersion;
   std::memcpy(bytes + 8, &version, 4);
+  std::memcpy(bytes + 12, &preamble.channel, 4);
   std::memcpy(bytes + 16, &preamble.stream_id, 8);
   std::memcpy(bytes + 24, preamble.key.data(), 32);
   const std::span<const u8> parts[] = {bytes};
@@ -122,15 +172,17 @@ void write_preamble(ByteStream& stream, const Preamble& preamble) {
 Preamble read_preamble(ByteStream& stream) {
   u8 bytes[kPreambleBytes];
   stream.read(bytes);
-  u32 version, zero;
+  u32 version, channel;
   std::memcpy(&version, bytes + 8, 4);
-  std::memcpy(&zero, bytes + 12, 4);
-  if (std::memcmp(bytes, kMagic, 8) != 0 || zero != 0) throw StreamError("This is not a migration stream.");
+  std::memcpy(&channel, bytes + 12, 4);
+  if (std::memcmp(bytes, kMagic, 8) != 0 || channel > static_cast<u32>(Channel::kDemand))
+    throw StreamError("This is not a migration stream.");
   if (version != kStreamVersion) {
     throw StreamError("The migration stream has version " + std::to_string(version) + ", we read version " +
                       std::to_string(kStreamVersion) + ".");
   }
   Preamble preamble;
+  preamble.channel = static_cast<Channel>(channel);
   std::memcpy(&preamble.stream_id, bytes + 16, 8);
   std::memcpy(preamble.key.data(), bytes + 24, 32);
   return preamble;

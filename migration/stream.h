@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The migration stream: a preamble and checked frames, over anything that carries bytes.
 //
-// Preamble, once, from the source: magic "BATONMIG", u32 version, u32 zero, u64 stream id, 32 bytes key.
+// Preamble, once, from the source: magic "BATONMIG", u32 version, u32 channel, u64 stream id, 32 bytes key.
 // Frame, either way: u32 type, u32 flags (zero), u64 length, u64 sequence (from 0 in each direction), u64
 // checksum (XXH3-64 of the payload, seeded by the XXH3-64 of the 24 bytes before it), payload. All
 // little-endian.
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <functional>
+#include <mutex>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -19,7 +21,7 @@
 
 namespace baton::migration {
 
-inline constexpr u32 kStreamVersion = 1;
+inline constexpr u32 kStreamVersion = 2;
 inline constexpr std::size_t kFrameHeaderBytes = 32;
 
 /// The stream ended, timed out or is damaged.
@@ -48,8 +50,14 @@ enum class FrameType : u32 {
   kCompleted,   ///< Source: nothing of it is left there. Empty.
   kRefused,     ///< Target: it cannot go on; the text says why. Nothing was started.
   kAbort,       ///< Source: the move is off; the text says why.
+  kAbsent,      ///< The frames of memory that come after kResumed: a bit each, in u64 words. From the target
+                ///< after a connection was lost.
+  kWant,        ///< Target, on the demand channel: frame numbers (u64) that are needed at once.
+  kReceived,    ///< Target: no page is missing any more. Empty.
 };
-inline constexpr u32 kFrameTypes = 11;
+const char* to_string(FrameType type);  ///< "Memory"...
+inline constexpr u32 kFrameTypes = 14;
+inline constexpr u32 kMostWanted = 64;  ///< Frame numbers in a kWant.
 /// The longest payload of a type; longer ones are refused before a byte of them is stored.
 u64 longest_payload(FrameType type);
 
@@ -59,9 +67,28 @@ struct Frame {
   std::string text() const { return {reinterpret_cast<const char*>(payload.data()), payload.size()}; }
 };
 
+/// Keeps what several connections send below a limit.
+class Pace {
+ public:
+  /// 0: no limit.
+  explicit Pace(u64 bytes_per_second) : bytes_per_second_(bytes_per_second) {}
+  /// Returns when so many bytes would have left.
+  void spend(u64 bytes);
+
+ private:
+  const u64 bytes_per_second_;
+  std::mutex lock_;
+  std::chrono::steady_clock::time_point free_{};
+};
+
+// For tests, the environment variable BATON_MOVE_FAULT="WHAT WHEN FRAME", such as "kill before-send Commit",
+// makes a process fail at a frame: WHAT is "kill" (the process) or "cut" (the connection, once), WHEN is
+// "before-send", "after-send" or "receive".
+
 class FrameWriter {
  public:
-  explicit FrameWriter(ByteStream& stream) : stream_(stream) {}
+  /// `pace` may be null.
+  explicit FrameWriter(ByteStream& stream, Pace* pace = nullptr) : stream_(stream), pace_(pace) {}
   void send(FrameType type, std::span<const u8> payload = {});
   /// The payload in up to six parts, so that pages need not be copied together.
   void send_parts(FrameType type, std::span<const std::span<const u8>> parts);
@@ -70,6 +97,7 @@ class FrameWriter {
 
  private:
   ByteStream& stream_;
+  Pace* const pace_;
   u64 sequence_ = 0, bytes_ = 0;
 };
 
@@ -87,7 +115,13 @@ class FrameReader {
 };
 
 using Key = std::array<u8, 32>;
+/// The connections of a move, all from the source.
+enum class Channel : u32 {
+  kStream,  ///< Everything but...
+  kDemand,  ///< ...pages that the target asks for: kWant, and kMemory in answer.
+};
 struct Preamble {
+  Channel channel = Channel::kStream;
   u64 stream_id = 0;
   Key key{};
 };

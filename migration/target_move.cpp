@@ -3,6 +3,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "migration/messages.h"
 #include "migration/page_engine.h"
 #include "migration/snapshot.h"
 
@@ -21,9 +22,14 @@ constexpr auto kStreamKnownTime = 30s;  ///< The guest may ask for the stream's 
 }  // namespace
 
 TargetMove::TargetMove(hypervisor::ManagedSystem& system, vios::Vios& vios, const Description& description,
-                       hypervisor::Profile profile, u64 stream_id, Own own)
-    : system_(system), vios_(vios), stream_id_(stream_id), active_(description.active), own_(std::move(own)) {
+                       hypervisor::Profile profile, u64 stream_id, Ownership& ownership)
+    : system_(system),
+      vios_(vios),
+      stream_id_(stream_id),
+      active_(description.active),
+      ownership_(ownership) {
   partition_ = system_.create(std::move(profile));
+  client_ = std::make_shared<PageClient>(partition_->memory());
   try {
     if (active_) {
       if (partition_->hpt().bytes() != description.hpt_bytes) {
@@ -56,29 +62,35 @@ TargetMove::~TargetMove() {
   if (partition_->mobility_listener() == this) partition_->set_mobility(0, nullptr);
 }
 
-bool TargetMove::take(const Key& key) {
+bool TargetMove::take(const Key& key, Channel channel) {
   u8 difference = 0;
   for (std::size_t i = 0; i < key.size(); ++i) difference |= key[i] ^ key_[i];
   const std::lock_guard hold(lock_);
-  if (difference || phase_ != Phase::kWaiting || off_) return false;
+  if (difference || off_ || phase_ == Phase::kUndone) return false;
+  if (channel == Channel::kDemand) return true;
+  if (phase_ == Phase::kOwned) return follows_ && !socket_ && !record_.get().finished;
+  if (phase_ != Phase::kWaiting) return false;
   phase_ = Phase::kReceiving;
   return true;
 }
 
 void TargetMove::serve(std::unique_ptr<Socket> socket) {
   socket->set_timeout(kStreamTimeout);
+  bool again;
   {
     const std::lock_guard hold(lock_);
+    again = phase_ == Phase::kOwned;
     socket_ = socket.get();
     if (off_) socket->shut_down();
   }
   record_.change([](Progress& p) { p.migration_state = phase::kInProgress; });
   std::string why;
   try {
-    receive(*socket);
+    receive(*socket, again);
   } catch (const std::exception& problem) {
     why = problem.what();
   }
+  client_->shut_down();
   bool owned;
   {
     const std::lock_guard hold(lock_);
@@ -90,13 +102,67 @@ void TargetMove::serve(std::unique_ptr<Socket> socket) {
     undo(why);
     return;
   }
+  if (incomplete()) {
+    spdlog::warn("migmover: {} waits for {} pages of {}: {}", partition_->name(),
+                 partition_->memory().expected(), record_.get().remote_system, why);
+    record_.change([&](Progress& p) {
+      p.migration_state = phase::kInDoubt;
+      p.error = why;
+    });
+    return;
+  }
   // A connection that was lost after the start changes nothing: no page is missing.
-  if (active_) record_.enter(*partition_, VasiState::kCompleted);
-  record_.finish(true, "");
-  spdlog::info("migmover: {} came from {}", partition_->name(), record_.get().remote_system);
+  finish();
 }
 
-void TargetMove::receive(Socket& socket) {
+void TargetMove::finish() {
+  {
+    const std::lock_guard hold(lock_);
+    if (finishing_) return;
+    finishing_ = true;
+  }
+  if (active_) record_.enter(*partition_, VasiState::kCompleted);
+  const cpu::Memory::Waits waits = partition_->memory().waits();
+  const auto milliseconds = [](std::chrono::nanoseconds time) {
+    return std::chrono::duration<double, std::milli>(time).count();
+  };
+  record_.change([&](Progress& p) {
+    p.postcopy_faults = waits.count;
+    p.postcopy_wait_ms = milliseconds(waits.total);
+    p.postcopy_longest_ms = milliseconds(waits.longest);
+  });
+  record_.finish(true, "");
+  spdlog::info("migmover: {} came from {}", partition_->name(), record_.get().remote_system);
+  if (waits.count) {
+    spdlog::info(
+        "migmover: {} waited {} times for a page: the first {:.3f} ms, all {:.1f} ms, longest {:.3f} ms",
+        partition_->name(), waits.count, milliseconds(waits.first), milliseconds(waits.total),
+        milliseconds(waits.longest));
+  }
+}
+
+bool TargetMove::incomplete() {
+  const cpu::Memory& memory = partition_->memory();
+  const std::lock_guard hold(lock_);
+  return phase_ == Phase::kOwned && memory.expected() && !memory.given_up() && !record_.get().finished;
+}
+
+bool TargetMove::lose() {
+  const bool lacks = incomplete();
+  {
+    const std::lock_guard hold(lock_);
+    if (!lacks || socket_) return false;
+    follows_ = false;
+  }
+  const std::string why = make_finding(Message::kPagesLost, {partition_->name(), record_.get().remote_system,
+                                                             std::to_string(partition_->memory().expected())})
+                              .text;
+  partition_->set_error(why);
+  record_.finish(false, why);
+  return true;
+}
+
+void TargetMove::receive(Socket& socket, bool again) {
   FrameReader reader(socket);
   FrameWriter writer(socket);
   std::unique_ptr<PageReceiver> memory, table;
@@ -104,26 +170,50 @@ void TargetMove::receive(Socket& socket) {
     memory = std::make_unique<PageReceiver>(partition_->memory());
     table = std::make_unique<PageReceiver>(partition_->hpt());
   }
-  bool restored = false, ready = false, started = false;
+  bool restored = again, ready = again, started = again, received = false;
   const auto in_turn = [](bool holds) {
     if (!holds) throw StreamError("The migration stream is damaged: a frame is out of turn.");
   };
+  const auto note_received = [&] {
+    const cpu::Memory& all = partition_->memory();
+    if (!follows_ || !started || received || (all.expected() && !all.given_up())) return;
+    received = true;
+    writer.send(FrameType::kReceived);
+  };
+  if (again) {
+    memory->running();
+    writer.send(FrameType::kAbsent, encode_frames(partition_->memory().absent()));
+    note_received();
+  }
   while (true) {
     const Frame frame = reader.read();
     try {
       switch (frame.type) {
         case FrameType::kMemory:
         case FrameType::kTable:
-          in_turn(active_ && !restored);
+          in_turn(active_ && (!restored || (started && follows_ && frame.type == FrameType::kMemory)));
           (frame.type == FrameType::kMemory ? memory : table)->apply(frame.payload);
           record_.change([&](Progress& p) {
             p.bytes_transmitted = reader.bytes();
-            p.bytes_remaining = (memory->missing() + table->missing()) * cpu::kFrameSize;
+            const u64 missing =
+                started ? partition_->memory().expected() : memory->missing() + table->missing();
+            p.bytes_remaining = missing * cpu::kFrameSize;
           });
+          note_received();
           break;
         case FrameType::kRound:
           record_.change([](Progress& p) { ++p.round; });
           break;
+        case FrameType::kAbsent: {
+          in_turn(active_ && !restored && !follows_);
+          cpu::FrameSet absent(partition_->memory().frames());
+          decode_frames(frame.payload, absent);
+          // Nothing of the partition has been looked at yet.
+          partition_->memory().expect(absent, client_);
+          follows_ = true;
+          record_.change([&](Progress& p) { p.postcopy_pages = absent.count(); });
+          break;
+        }
         case FrameType::kState:
           in_turn(!restored);
           restore_state(*partition_, frame.payload, active_);
@@ -134,6 +224,7 @@ void TargetMove::receive(Socket& socket) {
           if (active_) {
             if (!memory->complete() || !table->complete())
               throw StreamError("The migration stream is damaged: pages are missing.");
+            memory->running();
             vios_.resume(*partition_);  // The source gave the disks up before it sent this.
           }
           ready = true;
@@ -143,9 +234,10 @@ void TargetMove::receive(Socket& socket) {
           in_turn(ready && !started);
           start(writer);
           started = true;
+          note_received();
           break;
         case FrameType::kCompleted:
-          in_turn(started);
+          in_turn(started && !incomplete());
           return;
         case FrameType::kAbort:
           throw std::runtime_error(frame.text());
@@ -153,7 +245,7 @@ void TargetMove::receive(Socket& socket) {
           in_turn(false);
       }
     } catch (const std::runtime_error& problem) {
-      if (frame.type != FrameType::kAbort) {
+      if (frame.type != FrameType::kAbort && !started) {
         try {
           writer.send_text(FrameType::kRefused, problem.what());
         } catch (const StreamError&) {
@@ -174,7 +266,7 @@ void TargetMove::start(FrameWriter& writer) {
   {
     const std::lock_guard hold(lock_);
     if (off_) throw std::runtime_error(off_reason_);
-    own_(stream_id_);
+    ownership_.arrived(stream_id_, partition_->profile(), record_.get().remote_system);
     phase_ = Phase::kOwned;
     resumed_ = announced_ = Clock::now();
   }
@@ -198,6 +290,7 @@ void TargetMove::start(FrameWriter& writer) {
 }
 
 void TargetMove::undo(const std::string& why) {
+  partition_->memory().give_up();
   partition_->set_mobility(0, nullptr);
   vios_.detach(*partition_);
   system_.remove(partition_->id());
@@ -214,6 +307,7 @@ bool TargetMove::call_off(const std::string& why) {
   const bool first = !off_;
   off_ = true;
   if (first) off_reason_ = why;
+  partition_->memory().give_up();  // Whoever waits for a page of it waits in vain.
   if (socket_) socket_->shut_down();
   if (phase_ == Phase::kWaiting && first) {
     hold.unlock();
@@ -225,6 +319,13 @@ bool TargetMove::call_off(const std::string& why) {
   return phase_ == Phase::kOwned;
 }
 
+void TargetMove::shut_down() {
+  call_off("The destination system stops.");
+  client_->shut_down();
+  const std::lock_guard hold(lock_);
+  if (socket_) socket_->shut_down();
+}
+
 bool TargetMove::over() {
   const std::lock_guard hold(lock_);
   if (!record_.get().finished) return false;
@@ -234,7 +335,7 @@ bool TargetMove::over() {
 
 void TargetMove::tick() {
   const auto now = Clock::now();
-  bool announce = false, end = false, late = false;
+  bool announce = false, end = false, late = false, stopped = false;
   {
     const std::lock_guard hold(lock_);
     if (phase_ == Phase::kOwned && active_) {
@@ -243,8 +344,11 @@ void TargetMove::tick() {
       end = !stream_ended_ && now - resumed_ > kStreamKnownTime && record_.get().finished;
       if (end) stream_ended_ = true;
     }
+    // Powered off while it lacked pages that nobody brings.
+    stopped = phase_ == Phase::kOwned && follows_ && !socket_ && !record_.get().finished;
     late = phase_ == Phase::kWaiting && !off_ && now - made_ > kShellTimeout;
   }
+  if (stopped && !incomplete()) finish();
   if (announce) vios_.announce(*partition_);
   if (end && partition_->mobility_listener() == this) partition_->set_mobility(0, nullptr);
   if (late) call_off("The source's mover did not come in a minute.");

@@ -11,21 +11,18 @@
 #include "migration/description.h"
 #include "migration/migration.h"
 #include "migration/move_record.h"
+#include "migration/ownership.h"
+#include "migration/post_copy.h"
 #include "migration/socket.h"
 #include "migration/stream.h"
 
 namespace baton::migration {
 
-class PageReceiver;
-
 class TargetMove final : public hypervisor::MobilityListener {
  public:
-  /// Records that the stream's partition is ours; called before it is started. Throws when it cannot be
-  /// recorded.
-  using Own = std::function<void(u64 stream_id)>;
   /// Makes the shell. Throws std::runtime_error when it cannot be made; nothing is left then.
   TargetMove(hypervisor::ManagedSystem& system, vios::Vios& vios, const Description& description,
-             hypervisor::Profile profile, u64 stream_id, Own own);
+             hypervisor::Profile profile, u64 stream_id, Ownership& ownership);
   ~TargetMove() override;
 
   const MoveRecord& record() const { return record_; }
@@ -38,12 +35,24 @@ class TargetMove final : public hypervisor::MobilityListener {
   /// Its partition has begun to move on: no longer the latest move of it. Guarded by the Mover.
   bool superseded = false;
 
-  /// Takes the connection if the key fits and none came before: the key is good once.
-  bool take(const Key& key);
-  /// Receives the stream on the caller's thread, until the partition runs here or everything is undone.
+  /// Takes a connection if the key fits. The stream comes once, and again when it was lost after the
+  /// partition had been started without all its pages.
+  bool take(const Key& key, Channel channel);
+  /// Receives the stream on the caller's thread, until the partition is here, everything is undone, or the
+  /// connection is lost and must be made again.
   void serve(std::unique_ptr<Socket> socket);
+  /// Serves a demand channel on the caller's thread, until it ends.
+  void serve_demand(Socket& socket) { client_->serve(socket); }
+  /// The partition is ours and lacks pages.
+  bool incomplete();
+  /// No more pages will come: the partition is stopped, in state Error. False if there is a connection, or
+  /// nothing is missing.
+  bool lose();
   /// Undoes the shell unless the partition is ours already: true if it is. Returns when that is done.
   bool call_off(const std::string& why);
+
+  /// The process ends: as call_off(), and no connection goes on.
+  void shut_down();
 
   /// The Mover's clock, twice a second: announcements, a shell that nobody came for, the end of the VASI
   /// stream.
@@ -55,17 +64,19 @@ class TargetMove final : public hypervisor::MobilityListener {
 
  private:
   enum class Phase { kWaiting, kReceiving, kOwned, kUndone };
-  void receive(Socket& socket);
+  void receive(Socket& socket, bool again);
   void start(FrameWriter& writer);
+  void finish();
   void undo(const std::string& why);
 
   hypervisor::ManagedSystem& system_;
   vios::Vios& vios_;
   const u64 stream_id_;
   const bool active_;
-  const Own own_;
+  Ownership& ownership_;
   const Key key_ = random_key();
   std::shared_ptr<hypervisor::Partition> partition_;
+  std::shared_ptr<PageClient> client_;
   MoveRecord record_;
   const std::chrono::steady_clock::time_point made_ = std::chrono::steady_clock::now();
 
@@ -75,6 +86,8 @@ class TargetMove final : public hypervisor::MobilityListener {
   bool off_ = false;
   std::string off_reason_;
   Socket* socket_ = nullptr;
+  bool finishing_ = false;
+  bool follows_ = false;  ///< Pages come after the start.
   std::chrono::steady_clock::time_point resumed_{}, announced_{};
   bool stream_ended_ = false;
 };

@@ -12,6 +12,7 @@
 
 #include "devices/authority.h"
 #include "migration/description.h"
+#include "migration/ownership.h"
 #include "migration/socket.h"
 #include "tests/migration/support.h"
 
@@ -93,7 +94,7 @@ class Direct final : public RemoteSystem {
     reach();
     machine_.mover.abandon_shell(stream_id);
   }
-  bool settle(u64 stream_id) override {
+  Outcome settle(u64 stream_id) override {
     if (!settle_reachable) throw std::runtime_error("cannot be reached");
     return machine_.mover.settle(stream_id);
   }
@@ -131,11 +132,11 @@ class MoverTest : public testing::Test {
   }
 
   Directory directory_;
-  Machine a_{"A", "10BA70A", {{"hdisk0", directory_.disk("lun0")}}};
+  Machine a_{"A", "10BA70A", {{"hdisk0", directory_.disk("lun0")}}, directory_.path() / "A.moves"};
   Machine b_{"B",
              "10BA70B",
              {{"hdisk0", directory_.disk("other")}, {"hdisk9", directory_.disk("lun0")}},
-             directory_.path() / "B.arrivals"};
+             directory_.path() / "B.moves"};
   Direct remote_{b_};
   std::shared_ptr<hypervisor::Partition> partition_;
 };
@@ -250,9 +251,42 @@ TEST_F(MoverTest, AMoveInDoubtWaitsForItsDestination) {
 TEST_F(MoverTest, AnArrivalIsRememberedAcrossARestart) {
   a_.mover.migrate(partition_, remote_);
   const u64 stream = a_.mover.progress_of("lpar1").stream_id;
-  Machine again("B", "10BA70B", {}, directory_.path() / "B.arrivals");
-  EXPECT_TRUE(again.mover.settle(stream));
-  EXPECT_FALSE(again.mover.settle(stream + 1));
+  Machine again("B", "10BA70B", {}, directory_.path() / "B.moves");
+  EXPECT_EQ(again.mover.settle(stream), RemoteSystem::Outcome::kOwned);
+  EXPECT_EQ(again.mover.settle(stream + 1), RemoteSystem::Outcome::kNotOwned);
+}
+
+TEST_F(MoverTest, ASystemStartedAnewDefinesWhatIsItsOwn) {
+  a_.mover.migrate(partition_, remote_);
+  const hypervisor::Profile configured = small_profile("hdisk0");
+  {
+    Machine again("A", "10BA70A", {}, directory_.path() / "A.moves");
+    EXPECT_TRUE(again.mover.define({configured}).empty()) << "it left";
+    EXPECT_THROW(again.mover.recover("lpar2"), std::runtime_error);
+  }
+  Machine again("B", "10BA70B", {}, directory_.path() / "B.moves");
+  const auto here = again.mover.define({});
+  ASSERT_EQ(here.size(), 1u) << "it came";
+  EXPECT_EQ(here[0].name, "lpar1");
+  EXPECT_EQ(here[0].disks.at(0).backing, "hdisk9");
+}
+
+TEST_F(MoverTest, AMoveInDoubtAfterARestartIsSettled) {
+  for (const bool moved : {false, true}) {
+    const std::string path = directory_.path() / (moved ? "C.moves" : "D.moves");
+    u64 stream = 42;
+    if (moved) {
+      a_.mover.migrate(partition_, remote_);
+      stream = a_.mover.progress_of("lpar1").stream_id;
+    }
+    Ownership(path).leaving(stream, small_profile(), "B");  // And then it died.
+    Machine again("A", "10BA70A", {}, path);
+    EXPECT_TRUE(again.mover.define({small_profile()}).empty());
+    EXPECT_THROW(again.mover.recover("lpar1"), std::runtime_error) << "nobody to ask";
+    EXPECT_NE(again.mover.recover("lpar1", &remote_), "");
+    EXPECT_EQ(again.system.find("lpar1") != nullptr, !moved);
+    EXPECT_EQ(again.mover.define({small_profile()}).empty(), moved);
+  }
 }
 
 TEST_F(MoverTest, MoversOfOneAuthorityMoveOverTls) {

@@ -37,6 +37,32 @@ TEST(PageEngine, MemoryArrivesAsItWas) {
   EXPECT_EQ(std::memcmp(from.host(0), to.host(0), from.size()), 0);
 }
 
+TEST(PageEngine, UnchangedPagesAreNotSentAgain) {
+  Memory from(16 * kFrameSize), to(16 * kFrameSize);
+  Buffer buffer;
+  FrameWriter writer(buffer);
+  PageSender sender(writer, from);
+  sender.skip_unchanged();
+  const auto send_all = [&] {
+    for (u64 frame = 0; frame < from.frames(); ++frame) sender.add(frame);
+    sender.flush();
+  };
+  from.store<u64>(3 * kFrameSize, 1);
+  send_all();
+  EXPECT_EQ(sender.unchanged_pages(), 0u) << "zeros too are sent once: what is there is not known";
+  from.store<u64>(3 * kFrameSize, 1);
+  from.store<u64>(4 * kFrameSize, 1);
+  send_all();
+  EXPECT_EQ(sender.unchanged_pages(), 15u);
+  from.store<u64>(4 * kFrameSize, 0);
+  send_all();
+  EXPECT_EQ(sender.unchanged_pages(), 30u);
+  FrameReader reader(buffer);
+  PageReceiver receiver(to);
+  for (int batch = 0; batch < 3; ++batch) receiver.apply(reader.read().payload);
+  EXPECT_EQ(std::memcmp(from.host(0), to.host(0), from.size()), 0);
+}
+
 TEST(PageEngine, ThePageTableArrivesAsItWas) {
   cpu::HashPageTable from(18), to(18);
   from.set(3, {.v = 0x123480 | cpu::pte::kValid, .r = 0x5000 | cpu::pte::kReferenced});

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// baton-load MB RATE: writes a page after another of MB megabytes, RATE megabytes of pages a second (0: as
+// fast as it can), and checks that each page holds what the pass before wrote. Watches the clock between
+// pages.
+//   SIGUSR1: forget what was seen.
+//   SIGUSR2: a line to /tmp/load: largest step of the clock in ms, pages written, pages that were wrong.
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PAGE = 4096, PAGES_A_LOOK = 16 };
+
+static volatile sig_atomic_t forget, report;
+
+static void on_signal(int number) {
+  if (number == SIGUSR1)
+    forget = 1;
+  else
+    report = 1;
+}
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+int main(int count, char** words) {
+  if (count != 3) return 2;
+  const size_t pages = (size_t)atol(words[1]) * (1 << 20) / PAGE;
+  const double rate = atof(words[2]) * (1 << 20) / PAGE;
+  // With nothing to write it only looks at the clock.
+  volatile uint64_t* memory = pages ? aligned_alloc(PAGE, pages * PAGE) : NULL;
+  if (pages && !memory) return 1;
+  // No page is all zeros, and no two are the same.
+  for (size_t i = 0; i < pages * PAGE / 8; i++) memory[i] = i * 0x9E3779B97F4A7C15u | 1;
+  for (size_t i = 0; i < pages; i++) memory[i * PAGE / 8] = 0;
+  signal(SIGUSR1, on_signal);
+  signal(SIGUSR2, on_signal);
+  uint64_t written = 0, wrong = 0, pass = 0;
+  size_t at = 0;
+  double start = now(), last = start, gap = 0;
+  while (1) {
+    for (int i = 0; i < PAGES_A_LOOK && pages; i++) {
+      volatile uint64_t* page = memory + at * (PAGE / 8);
+      if (*page != pass) wrong++;
+      *page = pass + 1;
+      written++;
+      if (++at == pages) {
+        at = 0;
+        pass++;
+      }
+    }
+    const double t = now();
+    if (t - last > gap) gap = t - last;
+    last = t;
+    if (!pages || (rate > 0 && (double)written > rate * (t - start))) usleep(1000);
+    if (rate > 0 && (double)written < rate * (t - start - 1)) {
+      start = t;  // It cannot write as fast as it should: no catching up after a halt.
+      written = 0;
+    }
+    if (forget) {
+      forget = 0;
+      gap = 0;
+      last = now();
+    }
+    if (report) {
+      report = 0;
+      FILE* out = fopen("/tmp/load.new", "w");
+      if (!out) return 1;
+      fprintf(out, "%.3f %llu %llu\n", gap * 1000, (unsigned long long)written, (unsigned long long)wrong);
+      fclose(out);
+      rename("/tmp/load.new", "/tmp/load");
+    }
+  }
+}
