@@ -29,7 +29,7 @@ constexpr auto kRoundPause =
     10ms;  ///< Least time from round to round: each makes the guest fault its writes in again.
 constexpr double kSmallEnoughMs = 20;  ///< A residue that is sent in this time is worth a suspension.
 constexpr u32 kMostRounds = 20;   ///< A partition that writes faster than we send is suspended all the same.
-constexpr u32 kFewestRounds = 3;  ///< Before a partition is taken for one whose rounds do not become shorter.
+constexpr u32 kFewestRounds = 2;  ///< Before a partition is taken for one whose rounds do not become shorter.
 constexpr double kShorter =
     0.7;  ///< A round is shorter if it has at most this share of the last one's pages.
 constexpr double kWhileSuspendedMs = 2;  ///< Pages that take longer follow the partition.
@@ -124,12 +124,6 @@ void SourceMove::move(RemoteSystem& remote, const Description& description) {
   partition_->set_mobility(stream_id_, this);
   record_.note(VasiState::kEnabled);
   if (active_) {
-    agent_sequence_ = agent_->send("migrate", hex(stream_id_));
-    const AgentReply reply = agent_->wait_started(*agent_sequence_, kStartTimeout);
-    if (!reply.started) {
-      throw std::runtime_error(reply.rc ? "The partition's agent refused: " + reply.text
-                                        : "The partition's agent did not take up the move.");
-    }
     copy_while_running(writer);
   }
   suspend_and_commit(writer, remote);
@@ -221,6 +215,8 @@ void SourceMove::copy_while_running(FrameWriter& writer) {
       }
       suspending_since = Clock::now();
       record_.enter(*partition_, VasiState::kSuspending);
+      // Only now: a kernel that finds the state Enabled looks again a second later.
+      agent_sequence_ = agent_->send("migrate", hex(stream_id_));
     }
     last_pages = pages;
     if (!hopeless) send_pages(memory_sender, table_sender, frames, table_frames, writer);
@@ -247,9 +243,13 @@ void SourceMove::copy_while_running(FrameWriter& writer) {
     check_cancelled();
     if (agent_sequence_) {
       const AgentReply reply = agent_->peek(*agent_sequence_);
+      if (reply.rc && !reply.started)
+        throw std::runtime_error("The partition's agent refused: " + reply.text);
       if (reply.rc)
         throw std::runtime_error("The partition gave up with code " + std::to_string(*reply.rc) + ": " +
                                  reply.text);
+      if (!reply.started && Clock::now() - suspending_since > kStartTimeout)
+        throw std::runtime_error("The partition's agent did not take up the move.");
     }
     if (suspending && Clock::now() - suspending_since > kSuspendTimeout) {
       throw std::runtime_error("The partition did not suspend itself in " +
@@ -502,7 +502,10 @@ void SourceMove::roll_back(RemoteSystem& remote, const std::string& why) {
   if (enabled) record_.enter(*partition_, VasiState::kAborted);
   decide(true);
   // The state stays visible until the guest has seen it: its agent then reports the end of its attempt.
-  if (enabled && agent_sequence_) agent_->wait_result(*agent_sequence_, 10s);
+  if (enabled && agent_sequence_)
+    agent_->wait_result(*agent_sequence_, 10s);
+  else if (active_ && agent_->active())
+    agent_->send("undocheck");  // Its applications were told that a move may come.
   if (enabled) partition_->set_mobility(0, nullptr);
 }
 

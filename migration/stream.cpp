@@ -19,6 +19,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the stream is little-endian and so are we");
 
+constexpr std::chrono::milliseconds kPaceCredit{50};
 constexpr char kMagic[8] = {'B', 'A', 'T', 'O', 'N', 'M', 'I', 'G'};
 constexpr std::size_t kPreambleBytes = 56;
 
@@ -95,7 +96,8 @@ void Pace::spend(u64 bytes) {
   std::chrono::steady_clock::time_point until;
   {
     const std::lock_guard hold(lock_);
-    until = free_ = std::max(free_, std::chrono::steady_clock::now()) + time;
+    // What a late awakening left unused may be made up for.
+    until = free_ = std::max(free_, std::chrono::steady_clock::now() - kPaceCredit) + time;
   }
   std::this_thread::sleep_until(until);
 }

@@ -8,6 +8,7 @@ import harness
 from harness import PARTITION
 
 MOVE = f"migrlpar -o m -m POWER6-A -t POWER6-B -p {PARTITION}"
+SLOW_MOVE = MOVE + ' -i "bandwidth=100"'  # megabits a second: time to do something meanwhile
 
 
 class FailedMove(harness.Site):
@@ -63,7 +64,7 @@ class FailedMove(harness.Site):
         console = self.two_systems()
         # Something to copy, so that the copying takes a while: a tenth of the memory changes all the time.
         console.shell("(while :; do dd if=/dev/urandom of=/dev/shm/churn bs=1M count=48 conv=notrunc; done) >/dev/null 2>&1 & true")
-        move = subprocess.Popen([harness.BATON, "--run-dir", self.run_dir, "hmc", "-c", MOVE], stdout=subprocess.PIPE,
+        move = subprocess.Popen([harness.BATON, "--run-dir", self.run_dir, "hmc", "-c", SLOW_MOVE], stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT)
         stopped = harness.wait_until(
             lambda: self.hmc(f"migrlpar -o s -m POWER6-A -p {PARTITION}")[0] == 0 or move.poll() is not None, "the stop")
@@ -101,7 +102,7 @@ class FailedMove(harness.Site):
 
     def test_destination_that_dies_during_the_copying(self):
         console = self.two_systems()
-        move = subprocess.Popen([harness.BATON, "--run-dir", self.run_dir, "hmc", "-c", MOVE], stdout=subprocess.PIPE,
+        move = subprocess.Popen([harness.BATON, "--run-dir", self.run_dir, "hmc", "-c", SLOW_MOVE], stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT)
         harness.wait_until(lambda: "Enabled" in self.hmc("lslparmigr -r lpar -m POWER6-A -F vasi_state")[1] or
                            move.poll() is not None, "the copying")
