@@ -102,7 +102,7 @@ std::map<std::string, u64> state_of(const State& s) {
       {"fpscr", s.fpscr},       {"vscr", s.vscr},
       {"vrsave", s.vrsave},     {"instructions", s.instructions.load()},
       {"dscr", s.dscr},         {"amr", s.amr},
-      {"reserved", s.reserved}};
+      {"reserved", s.reserved}, {"ppr", s.ppr}};
   for (const auto& [name, value] : rest) all[name] = value;
   return all;
 }

@@ -312,6 +312,12 @@ u8 reg(const isa::Operands& o, char field) { return field == 'a' ? o.a : field =
 
 constexpr u8 kNone = 0xFF;
 
+/// An `or` that has no result; only its own variant does what it says.
+bool is_priority_nop(const Decoded& instruction) {
+  const isa::Operands& o = instruction.operands;
+  return instruction.row->id == Id::or_op && sem::is_priority_nop(o.a, o.b, o.c);
+}
+
 struct Chosen {
   const Stencil* stencil = nullptr;
   bool forwards = false;
@@ -324,6 +330,7 @@ Chosen stencil_for(const Decoded& instruction, bool within_page, bool inside, u8
   for (const Variant& variant : there_is.variants) {
     if (variant.within_page && !within_page) continue;
     if (variant.from && (forwarded == kNone || reg(o, variant.from) != forwarded)) continue;
+    if (variant.from && is_priority_nop(instruction)) continue;
     if (!variant.applies(o)) continue;
     const Stencils& stencils = variant.stencils;
     return {inside && stencils.inside ? stencils.inside : stencils.usual, variant.from != 0};
@@ -334,6 +341,7 @@ Chosen stencil_for(const Decoded& instruction, bool within_page, bool inside, u8
 /// What is at hand behind an instruction.
 u8 forwarded_by(const Decoded& instruction, u8 forwarded) {
   const Choice& row = choice(instruction.row->id);
+  if (is_priority_nop(instruction)) return kNone;
   if (row.result) return reg(instruction.operands, row.result);
   return row.keeps ? forwarded : kNone;
 }
