@@ -346,6 +346,10 @@ Config config_of(const toml::table& file, const std::string& path) {
   u64 code_cache = engine.code_cache_bytes / kMegabyte;
   system.number("code_cache", code_cache, 4, 1024);
   engine.code_cache_bytes = code_cache * kMegabyte;
+  u64 region_cache = engine.region_cache_bytes / kMegabyte;
+  system.number("region_cache", region_cache, 4, 1024);
+  engine.region_cache_bytes = region_cache * kMegabyte;
+  system.number("compile_threads", engine.compile_threads, 1, 16);
   system.text(
       "control", config.control, [](const std::string& s) { return s.starts_with("unix:") && s.size() > 5; },
       "must be \"unix:PATH\": the control service has no other protection than the socket's file mode.");
