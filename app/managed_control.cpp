@@ -288,6 +288,10 @@ migration::MoveOptions ManagedControl::options_of(const control::MigrateRequest&
       if (kind == kinds.end())
         throw std::runtime_error("post_copy is auto, never or always, not \"" + value + "\".");
       options.post_copy = kind->second;
+    } else if (name == "transparent") {
+      if (value != "yes" && value != "no")
+        throw std::runtime_error("transparent is yes or no, not \"" + value + "\".");
+      options.transparent = value == "yes";
     } else if (name == "source_msp_name") {
       must_be(name, value, vios_.config().name);
     } else if (name == "source_msp_id") {
@@ -309,10 +313,10 @@ migration::MoveOptions ManagedControl::options_of(const control::MigrateRequest&
     } else if (name == "shared_proc_pool_id") {
       must_be(name, value, "0");
     } else {
-      throw std::runtime_error(
-          "-i does not know \"" + name +
-          "\"; it knows bandwidth, dest_lpar_id, post_copy, source_msp_name, source_msp_id, dest_msp_name, "
-          "dest_msp_id, shared_proc_pool_name and shared_proc_pool_id.");
+      throw std::runtime_error("-i does not know \"" + name +
+                               "\"; it knows bandwidth, dest_lpar_id, post_copy, source_msp_name, "
+                               "source_msp_id, transparent, dest_msp_name, "
+                               "dest_msp_id, shared_proc_pool_name and shared_proc_pool_id.");
     }
   }
   return options;

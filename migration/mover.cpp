@@ -171,7 +171,9 @@ std::vector<Finding> Mover::Private::validate(const std::shared_ptr<Partition>& 
                                               RemoteSystem& remote, Description& description,
                                               const MoveOptions& options, bool& checked) {
   std::vector<Finding> findings;
-  const Kinds kind = partition->state() == PartitionState::kNotActivated ? kInactive : kActive;
+  const Kinds kind = partition->state() == PartitionState::kNotActivated ? kInactive
+                     : options.transparent                               ? kTransparent
+                                                                         : kActive;
   description = describe(*partition, kind != kInactive, options);
   try {
     if (remote.name() == system.identity().name) {

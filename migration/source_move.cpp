@@ -10,6 +10,7 @@
 #include "migration/messages.h"
 #include "migration/page_engine.h"
 #include "migration/snapshot.h"
+#include "migration/suspend_file.h"
 
 namespace baton::migration {
 namespace {
@@ -215,6 +216,11 @@ void SourceMove::copy_while_running(FrameWriter& writer) {
       }
       suspending_since = Clock::now();
       record_.enter(*partition_, VasiState::kSuspending);
+      if (options_.transparent) {
+        for (const u64 frame : frames) memory.dirty().set(frame);
+        for (const u64 frame : table_frames) table.dirty().set(frame);
+        return stop_where_it_is();
+      }
       // Only now: a kernel that finds the state Enabled looks again a second later.
       agent_sequence_ = agent_->send("migrate", hex(stream_id_));
     }
@@ -262,6 +268,18 @@ void SourceMove::copy_while_running(FrameWriter& writer) {
     table.dirty().harvest(table_frames);
     partition_->domain().withhold_writes();
   }
+}
+
+/// A transparent move: what suspended() is for one whose software takes part.
+void SourceMove::stop_where_it_is() {
+  {
+    const std::lock_guard hold(lock_);
+    if (!cancel_reason_.empty()) throw std::runtime_error(cancel_reason_);
+    suspended_at_ = Clock::now();
+    suspended_ = true;
+  }
+  freeze(*partition_);
+  frozen_ = true;
 }
 
 void SourceMove::wait_for(FrameReader& reader, FrameType type) {
@@ -493,6 +511,7 @@ void SourceMove::roll_back(RemoteSystem& remote, const std::string& why) {
     }
     partition_->resume_adapters();
   }
+  if (frozen_) thaw(*partition_);
   try {
     ownership_.stays(stream_id_);
   } catch (const std::runtime_error& problem) {
@@ -504,7 +523,7 @@ void SourceMove::roll_back(RemoteSystem& remote, const std::string& why) {
   // The state stays visible until the guest has seen it: its agent then reports the end of its attempt.
   if (enabled && agent_sequence_)
     agent_->wait_result(*agent_sequence_, 10s);
-  else if (active_ && agent_->active())
+  else if (active_ && !options_.transparent && agent_->active())
     agent_->send("undocheck");  // Its applications were told that a move may come.
   if (enabled) partition_->set_mobility(0, nullptr);
 }

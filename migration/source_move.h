@@ -64,6 +64,7 @@ class SourceMove final : public hypervisor::MobilityListener {
  private:
   void move(RemoteSystem& remote, const Description& description);
   void copy_while_running(FrameWriter& writer);
+  void stop_where_it_is();
   void send_pages(PageSender& memory, PageSender& table, const std::vector<u64>& frames,
                   const std::vector<u64>& table_frames, FrameWriter& writer);
   void suspend_and_commit(FrameWriter& writer, RemoteSystem& remote);
@@ -102,7 +103,7 @@ class SourceMove final : public hypervisor::MobilityListener {
   std::unique_ptr<Socket> demand_;
   std::thread demand_thread_;
   std::optional<u32> agent_sequence_;
-  bool shell_made_ = false, quiesced_ = false;
+  bool shell_made_ = false, quiesced_ = false, frozen_ = false;
 
   mutable std::mutex lock_;
   std::condition_variable changed_;

@@ -93,6 +93,48 @@ class FailedMove(harness.Site):
         self.shut_down(console, "POWER6-B")
         self.file_system_clean(self.folder + "/lun0.img")
 
+    def test_transparent(self):
+        """A Linux that has no agent moves all the same if it is told that its software takes no part."""
+        console = self.two_systems()
+        console.shell("(while :; do date >> /root/dates; done) & true")
+        console.shell("killall baton-agent; true")
+        self.do(MOVE + ' -i "transparent=yes"')
+        self.runs_on("POWER6-B", "POWER6-A", console)
+        self.do(f'migrlpar -o m -m POWER6-B -t POWER6-A -p {PARTITION} -i "transparent=yes"')
+        self.runs_on("POWER6-A", "POWER6-B", console)
+        console.shell("kill %1; sync")
+        self.refused(MOVE + ' -i "transparent=perhaps"', "transparent", "yes or no")
+
+    def test_four_at_once_in_both_directions(self):
+        """Partitions that wait at their firmware's prompt; a fifth move has to wait."""
+        def partitions(names, first):
+            return "".join(f'[[partition]]\nname = "{name}"\nid = {first + i}\nmemory = 256\nprocessors = 1\nauto_start = true\n'
+                           for i, name in enumerate(names))
+        here, there = ["a1", "a2", "a3"], ["b1", "b2"]
+        self.start("POWER6-A", self.config("POWER6-A", partition=partitions(here, 2)))
+        self.start("POWER6-B", self.config("POWER6-B", "10BA70B", partition=partitions(there, 12)))
+        slow = '-i "transparent=yes,bandwidth=4"'
+        moves = {name: subprocess.Popen([harness.BATON, "--run-dir", self.run_dir, "hmc", "-c",
+                                         f"migrlpar -o m -m {source} -t {target} -p {name} {slow}"],
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                 for source, target, names in (("POWER6-A", "POWER6-B", here[:2]), ("POWER6-B", "POWER6-A", there)) for name in names}
+
+        def under_way():
+            return sum("Enabled" in line for line in self.hmc("lslparmigr -r lpar -m POWER6-A -F name,vasi_state")[1].splitlines())
+
+        harness.wait_until(lambda: under_way() == 4 or any(move.poll() is not None for move in moves.values()), "four moves")
+        self.assertEqual(under_way(), 4)
+        self.refused("migrlpar -o m -m POWER6-A -t POWER6-B -p a3 -i \"transparent=yes\"", "4")
+        for name, move in moves.items():
+            output = move.communicate(timeout=harness.LIMIT)[0].decode()
+            self.assertEqual(move.returncode, 0, name + ": " + output)
+        for system, names, gone in (("POWER6-A", ["a3", *there], here[:2]), ("POWER6-B", here[:2], there)):
+            listed = set(self.do(f"lssyscfg -r lpar -m {system} -F name").split())
+            self.assertTrue(set(names) <= listed and not listed & set(gone), listed)
+            for name in names:
+                self.assertIn(self.do(f"lssyscfg -r lpar -m {system} -F state --filter lpar_names={name}").strip(),
+                              ("Running", "Open Firmware"))
+
     def test_destination_that_is_gone(self):
         console = self.two_systems()
         self.systems[1].process.kill()
