@@ -22,7 +22,9 @@
 #include "cpu/semantics/vector.h"
 #include "cpu/thread.h"
 
-#define HANDLER [[clang::preserve_none, gnu::section("baton_interpreter")]] void
+// Compiled code has nothing in front of it that a sanitizer could read the type of a function from.
+#define CALLS_COMPILED_CODE clang::no_sanitize("function")
+#define HANDLER [[clang::preserve_none, gnu::section("baton_interpreter"), CALLS_COMPILED_CODE]] void
 #define GO_ON(s, op) [[clang::musttail]] return (op)->fn.load(std::memory_order_relaxed)((s), (op))
 
 namespace baton::cpu {
@@ -379,12 +381,12 @@ void finish_counting(State& s) {
   s.events.in_progress = 0;
 }
 
-void interpret(State& s) {
+[[CALLS_COMPILED_CODE]] void interpret(State& s) {
   const Op* op = s.run_start = s.page_ops + (s.nia >> 2 & (kOpsPerPage - 1));
   op->fn.load(std::memory_order_relaxed)(s, op);
 }
 
-void interpret_one(State& s) {
+[[CALLS_COMPILED_CODE]] void interpret_one(State& s) {
   const u64 index = s.nia >> 2 & (kOpsPerPage - 1);
   Op* op = s.page_ops + index;
   s.run_start = op;
