@@ -16,7 +16,8 @@ while getopts k:i:a:m:r:c:t: o; do
     m) mb=$OPTARG;; r) rma=$OPTARG;; c) cpus=$OPTARG;; t) seconds=$OPTARG;; *) exit 2;;
   esac
 done
-work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+# Not in /tmp, which other programs tidy.
+work=$(mktemp -d "$PWD/firmware-boot.XXXXXX"); trap 'rm -rf "$work"' EXIT
 machine=pseries,max-cpu-compat=power6,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off
 qemu=(qemu-system-ppc64 -cpu power7 -smp "$cpus" -m "$mb" -nographic -nodefaults -vga none -serial stdio)
 "${qemu[@]}" -M $machine,dumpdtb="$work/tree.dtb" </dev/null >/dev/null 2>&1

@@ -6,7 +6,8 @@
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 image=$1 client=$2 guest=${3:-}
-work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+# Not in /tmp, which other programs tidy.
+work=$(mktemp -d "$PWD/firmware-tests.XXXXXX"); trap 'rm -rf "$work"' EXIT
 failed=0
 
 # expect NAME "sentence" qemu-boot arguments...: the console must show it
