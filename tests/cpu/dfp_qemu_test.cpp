@@ -1,85 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every decimal instruction against QEMU's user mode, which executes it in tests/cpu/dfp_runner.c.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "cpu/fpu/fpu.h"
 #include "tests/cpu/coverage.h"
 #include "tests/cpu/dfp_harness.h"
+#include "tests/cpu/differential/peer.h"
 #include "tests/cpu/ledger.h"
 
 namespace baton::test {
 namespace {
 
-/// QEMU with the runner in it.
-class Qemu {
- public:
-  Qemu() {
-    int to[2], from[2];
-    if (pipe(to) != 0 || pipe(from) != 0) std::abort();
-    child_ = fork();
-    if (child_ == 0) {
-      dup2(to[0], 0);
-      dup2(from[1], 1);
-      for (int fd : {to[0], to[1], from[0], from[1]}) close(fd);
-      execl(BATON_QEMU_PPC64, "qemu-ppc64", "-cpu", "power7", BATON_DFP_RUNNER, nullptr);
-      _exit(127);
-    }
-    close(to[0]);
-    close(from[1]);
-    to_ = to[1];
-    from_ = from[0];
-  }
-  ~Qemu() {
-    close(to_);
-    close(from_);
-    waitpid(child_, nullptr, 0);
-  }
-  Qemu(const Qemu&) = delete;
-  Qemu& operator=(const Qemu&) = delete;
-
-  /// Executes the instruction once with each state and puts in what it left; false when QEMU has gone.
-  bool run(u32 word, std::vector<DfpState>& states) {
-    std::vector<u8> buffer(8 + states.size() * kRecord);
-    store_be<u32>(buffer.data(), word);
-    store_be<u32>(buffer.data() + 4, static_cast<u32>(states.size()));
-    u8* at = buffer.data() + 8;
-    for (const DfpState& s : states) {
-      for (int i = 0; i < 6; i++) store_be(at + 8 * i, s.fpr[i]);
-      store_be(at + 48, s.fpscr);
-      store_be(at + 56, u64{s.cr});
-      at += kRecord;
-    }
-    if (!transfer(buffer.data(), buffer.size(), true)) return false;
-    if (!transfer(buffer.data(), buffer.size() - 8, false)) return false;
-    at = buffer.data();
-    for (DfpState& s : states) {
-      for (int i = 0; i < 6; i++) s.fpr[i] = load_be<u64>(at + 8 * i);
-      s.fpscr = load_be<u64>(at + 48);
-      s.cr = static_cast<u32>(load_be<u64>(at + 56));
-      s.interrupt = load_be<u64>(at + 64) != 0;
-      at += kRecord;
-    }
-    return true;
-  }
-
- private:
-  static constexpr std::size_t kRecord = 72;
-
-  bool transfer(u8* data, std::size_t size, bool out) {
-    while (size) {
-      const ssize_t n = out ? write(to_, data, size) : read(from_, data, size);
-      if (n <= 0) return false;
-      data += n;
-      size -= static_cast<std::size_t>(n);
-    }
-    return true;
-  }
-
-  pid_t child_;
-  int to_, from_;
-};
+/// Executes the instruction once with each state in QEMU; false when it has gone.
+bool run_qemu(Peer& qemu, u32 word, std::vector<DfpState>& states) {
+  constexpr std::size_t kRecord = 72;
+  const auto put = [](u8* at, const DfpState& s) {
+    for (int i = 0; i < 6; i++) store_be(at + 8 * i, s.fpr[i]);
+    store_be(at + 48, s.fpscr);
+    store_be(at + 56, u64{s.cr});
+  };
+  const auto get = [](const u8* at, DfpState& s) {
+    for (int i = 0; i < 6; i++) s.fpr[i] = load_be<u64>(at + 8 * i);
+    s.fpscr = load_be<u64>(at + 48);
+    s.cr = static_cast<u32>(load_be<u64>(at + 56));
+    s.interrupt = load_be<u64>(at + 64) != 0;
+  };
+  return qemu.run(word, states, kRecord, put, get);
+}
 
 namespace f = cpu::fpscr;
 
@@ -221,7 +168,7 @@ bool explained(const Case& c, bool rc, coverage::Ledger& ledger) {
 }
 
 TEST(DecimalPeer, AgreesWithQemu) {
-  Qemu qemu;
+  Peer qemu(BATON_QEMU_PPC64, BATON_DFP_RUNNER, false);
   coverage::Ledger ledger("dfp-qemu");
   DecimalOperands operands(3);
   u64 compared = 0;
@@ -236,7 +183,7 @@ TEST(DecimalPeer, AgreesWithQemu) {
       std::vector<DfpState> in;
       for (u64 i = 0; i < cases; i++) in.push_back(operands.state(name, true));
       std::vector<DfpState> theirs = in;
-      ASSERT_TRUE(qemu.run(word, theirs)) << name;
+      ASSERT_TRUE(run_qemu(qemu, word, theirs)) << name;
       for (u64 i = 0; i < cases && failures < 3; i++) {
         const Case c{base, is_quad(name), word, in[i], run_decimal(word, in[i]), theirs[i]};
         if (c.ours == c.theirs || explained(c, rc, ledger)) continue;
