@@ -170,24 +170,22 @@ STENCIL_FUNCTION baton_stencil_enter(State& s, const Op*) {
 
 #define VARIANT(row, suffix, semantics, condition, ...) \
   ROW_STENCIL(row##__##suffix, row, (Fixed{__VA_ARGS__}), 0, semantics)
+/// A conditional branch up to where it leaves for `to`.
+#define TAKE_BRANCH(row, last, taken, link)        \
+  using O = Operands<scales_of(isa::Id::row)>;     \
+  [[maybe_unused]] const O o{};                    \
+  if (!(taken)) MUSTTAIL baton_next(s, last);      \
+  const u64 from = O{}.cia(s);                     \
+  if constexpr (link) s.lr = sem::ea(s, from + 4); \
+  const Op* to = take_branch_here(s, from)
 // `__inside`: the target lies in the run.
 #define BRANCH(row, suffix, condition, taken, link)                                      \
   STENCIL_FUNCTION baton_stencil_##row##__##suffix(State& s, const Op* last) {           \
-    using O = Operands<scales_of(isa::Id::row)>;                                         \
-    [[maybe_unused]] const O o{};                                                        \
-    if (!(taken)) MUSTTAIL baton_next(s, last);                                          \
-    const u64 from = O{}.cia(s);                                                         \
-    if constexpr (link) s.lr = sem::ea(s, from + 4);                                     \
-    const Op* to = take_branch_here(s, from);                                            \
+    TAKE_BRANCH(row, last, taken, link);                                                 \
     GO_TO(to);                                                                           \
   }                                                                                      \
   STENCIL_FUNCTION baton_stencil_##row##__##suffix##__inside(State& s, const Op* last) { \
-    using O = Operands<scales_of(isa::Id::row)>;                                         \
-    [[maybe_unused]] const O o{};                                                        \
-    if (!(taken)) MUSTTAIL baton_next(s, last);                                          \
-    const u64 from = O{}.cia(s);                                                         \
-    if constexpr (link) s.lr = sem::ea(s, from + 4);                                     \
-    const Op* to = take_branch_here(s, from);                                            \
+    TAKE_BRANCH(row, last, taken, link);                                                 \
     if (asked(s)) MUSTTAIL asked_at(s, to);                                              \
     MUSTTAIL baton_target(s, last);                                                      \
   }
