@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <type_traits>
 
 #include "hmc/records.h"
 #include "hypervisor/compatibility.h"
@@ -109,6 +110,18 @@ struct AttributeRow {
   std::string_view resource, name;
   std::string (*value)(const Subject&);
 };
+
+/// A figure of the partition's latest move, with so many decimals if it is no whole number; empty without a
+/// move.
+template <auto kFigure, int kDecimals = 0>
+std::string figure(const Subject& s) {
+  if (!s.move.stream_id) return "";
+  const auto value = s.move.*kFigure;
+  if constexpr (std::is_floating_point_v<std::remove_const_t<decltype(value)>>)
+    return fmt::format("{:.{}f}", value, kDecimals);
+  else
+    return std::to_string(value);
+}
 
 /// Every attribute of every resource, in the order of output: what -F may name and what is there without -F.
 constexpr AttributeRow kAttributes[] = {
@@ -246,40 +259,15 @@ constexpr AttributeRow kAttributes[] = {
        return s.move.stream_id ? fmt::format("{:016x}", s.move.stream_id) : std::string();
      }},
     {"migr-lpar", "vasi_state", [](const Subject& s) { return s.move.vasi_state; }},
-    {"migr-lpar", "bytes_transmitted",
-     [](const Subject& s) {
-       return s.move.stream_id ? std::to_string(s.move.bytes_transmitted) : std::string();
-     }},
-    {"migr-lpar", "bytes_remaining",
-     [](const Subject& s) {
-       return s.move.stream_id ? std::to_string(s.move.bytes_remaining) : std::string();
-     }},
-    {"migr-lpar", "round",
-     [](const Subject& s) { return s.move.stream_id ? std::to_string(s.move.round) : std::string(); }},
-    {"migr-lpar", "total_ms",
-     [](const Subject& s) {
-       return s.move.stream_id ? fmt::format("{:.1f}", s.move.total_ms) : std::string();
-     }},
-    {"migr-lpar", "suspended_ms",
-     [](const Subject& s) {
-       return s.move.stream_id ? fmt::format("{:.2f}", s.move.suspended_ms) : std::string();
-     }},
-    {"migr-lpar", "postcopy_pages",
-     [](const Subject& s) {
-       return s.move.stream_id ? std::to_string(s.move.postcopy_pages) : std::string();
-     }},
-    {"migr-lpar", "postcopy_faults",
-     [](const Subject& s) {
-       return s.move.stream_id ? std::to_string(s.move.postcopy_faults) : std::string();
-     }},
-    {"migr-lpar", "postcopy_wait_ms",
-     [](const Subject& s) {
-       return s.move.stream_id ? fmt::format("{:.3f}", s.move.postcopy_wait_ms) : std::string();
-     }},
-    {"migr-lpar", "postcopy_longest_ms",
-     [](const Subject& s) {
-       return s.move.stream_id ? fmt::format("{:.3f}", s.move.postcopy_longest_ms) : std::string();
-     }},
+    {"migr-lpar", "bytes_transmitted", figure<&migration::Progress::bytes_transmitted>},
+    {"migr-lpar", "bytes_remaining", figure<&migration::Progress::bytes_remaining>},
+    {"migr-lpar", "round", figure<&migration::Progress::round>},
+    {"migr-lpar", "total_ms", figure<&migration::Progress::total_ms, 1>},
+    {"migr-lpar", "suspended_ms", figure<&migration::Progress::suspended_ms, 2>},
+    {"migr-lpar", "postcopy_pages", figure<&migration::Progress::postcopy_pages>},
+    {"migr-lpar", "postcopy_faults", figure<&migration::Progress::postcopy_faults>},
+    {"migr-lpar", "postcopy_wait_ms", figure<&migration::Progress::postcopy_wait_ms, 3>},
+    {"migr-lpar", "postcopy_longest_ms", figure<&migration::Progress::postcopy_longest_ms, 3>},
     {"migr-lpar", "error", [](const Subject& s) { return s.move.error; }},
 
     {"migr-msp", "source_msp_name",
