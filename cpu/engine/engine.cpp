@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpu/engine/engine.h"
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -10,13 +12,18 @@
 
 namespace baton::cpu {
 
+namespace {
+/// In the order of Engine.
+constexpr std::array<std::string_view, 4> kNames = {"auto", "interpreter", "stencil", "llvm"};
+}  // namespace
+
 std::optional<Engine> engine_named(std::string_view name) {
-  if (name == "auto") return Engine::kAuto;
-  if (name == "interpreter") return Engine::kInterpreter;
-  if (name == "stencil") return Engine::kStencil;
-  if (name == "llvm") return Engine::kLlvm;
-  return std::nullopt;
+  const auto it = std::ranges::find(kNames, name);
+  if (it == kNames.end()) return std::nullopt;
+  return static_cast<Engine>(it - kNames.begin());
 }
+
+std::string_view name_of(Engine engine) { return kNames[static_cast<std::size_t>(engine)]; }
 
 EngineOptions EngineOptions::from_environment(Engine otherwise) {
   EngineOptions options{.engine = otherwise};

@@ -35,5 +35,6 @@ struct EngineOptions {
 
 /// "auto", "interpreter", "stencil" or "llvm".
 std::optional<Engine> engine_named(std::string_view name);
+std::string_view name_of(Engine engine);
 
 }  // namespace baton::cpu

@@ -63,8 +63,8 @@ constexpr u64 kMsrBits = msr::SF | msr::VEC | msr::EE | msr::PR | msr::FP | msr:
 
 }  // namespace
 
-Machine::Machine(Random& random, unsigned threads, cpu::Engine engine)
-    : Hardware(threads, memory_size(random), kHptLog2, {.engine = engine, .code_cache_bytes = kCodeCache}) {
+Machine::Machine(Random& random, unsigned threads, const cpu::EngineOptions& engine)
+    : Hardware(threads, memory_size(random), kHptLog2, engine) {
   cpu::Memory& memory = this->memory();
   if (random.one_in(4)) memory.set_tracking(true);
   if (random.one_in(4)) domain().real_mode_limit = memory.size() / 2;
@@ -391,7 +391,7 @@ void Machine::compare(Machine& one, Machine& other) {
           "instructions; the "
           "other engine is the {}",
           i, different, a.nia, b.nia, one.thread(i).instructions(), other.thread(i).instructions(),
-          other.domain().engine().engine == cpu::Engine::kStencil ? "stencil" : "interpreter"));
+          cpu::name_of(other.domain().engine().engine)));
   }
   const u64 size = one.memory().size();
   const u8 *x = one.memory().host(0), *y = other.memory().host(0);

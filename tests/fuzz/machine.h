@@ -11,7 +11,7 @@ namespace baton::fuzz {
 
 class Machine : public test::Hardware {
  public:
-  Machine(Random& random, unsigned threads, cpu::Engine engine);
+  Machine(Random& random, unsigned threads, const cpu::EngineOptions& engine);
 
   /// What a hypervisor does when a thread calls it: returns from the interrupt, starts it somewhere else, or
   /// changes registers. Only the host thread of thread `i`.

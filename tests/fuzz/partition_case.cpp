@@ -64,7 +64,7 @@ std::vector<u8> random_program(Random& random) {
 
 void run_partition_case(Random random) {
   const auto processors = 1 + static_cast<u32>(random.below(3));
-  const cpu::Engine engine = random_engine(random);
+  const cpu::EngineOptions engine = random_engine(random);
   Site site(processors, random_program(random), engine);
   hypervisor::Partition& partition = site.partition();
   const auto power = [&](bool on) {

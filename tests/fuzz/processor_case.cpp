@@ -62,9 +62,9 @@ void run_processor_case(Random random) {
   Random random_other = random;
   const unsigned threads = 1 + static_cast<unsigned>(random.one_in(3));
   random_other.one_in(3);
-  const cpu::Engine engine = random_engine(random);
+  const cpu::EngineOptions engine = random_engine(random);
   random_engine(random_other);
-  Machine one(random, threads, cpu::Engine::kInterpreter), other(random_other, threads, engine);
+  Machine one(random, threads, {.engine = cpu::Engine::kInterpreter}), other(random_other, threads, engine);
   Machine::compare(one, other);
   const TimeLimit limit(one, 500ms), other_limit(other, 20s);
   for (unsigned run = 0; run < kRuns; run++) {

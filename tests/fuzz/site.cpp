@@ -23,13 +23,13 @@ fs::path make_directory() {
   return name;
 }
 
-SystemIdentity identity(cpu::Engine engine) {
-  return {.memory = u64{1} << 30, .engine = {.engine = engine, .code_cache_bytes = kCodeCache}};
+SystemIdentity identity(const cpu::EngineOptions& engine) {
+  return {.memory = u64{1} << 30, .engine = engine};
 }
 
 }  // namespace
 
-Site::Site(u32 processors, std::span<const u8> firmware, cpu::Engine engine)
+Site::Site(u32 processors, std::span<const u8> firmware, const cpu::EngineOptions& engine)
     : directory_(make_directory()), system_(identity(engine), "") {
   const fs::path disk = directory_ / "lun0.img", image = directory_ / "firmware.bin";
   std::ofstream(disk).close();

@@ -19,7 +19,7 @@ class Site {
  public:
   /// `firmware` is the image that power_on() loads, `engine` what executes it.
   explicit Site(u32 processors, std::span<const u8> firmware = {},
-                cpu::Engine engine = cpu::Engine::kInterpreter);
+                const cpu::EngineOptions& engine = {.engine = cpu::Engine::kInterpreter});
   ~Site();
   Site(const Site&) = delete;
   Site& operator=(const Site&) = delete;

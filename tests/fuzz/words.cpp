@@ -74,8 +74,13 @@ constexpr u32 kOr = 0x7C000378, kSameRegister = 1 << 21 | 1 << 16 | 1 << 11;
 
 }  // namespace
 
-cpu::Engine random_engine(Random& random) {
-  return random.below(2) ? cpu::Engine::kStencil : cpu::Engine::kInterpreter;
+cpu::EngineOptions random_engine(Random& random) {
+  cpu::EngineOptions options{
+      .code_cache_bytes = 1 << 20, .region_cache_bytes = 1 << 16, .compile_threads = 0};
+  options.engine = random.below(2) ? cpu::Engine::kStencil : cpu::Engine::kInterpreter;
+  // LLVM takes milliseconds for a region.
+  if (random.one_in(8)) options.engine = cpu::Engine::kLlvm;
+  return options;
 }
 
 u32 random_word(Random& random) {

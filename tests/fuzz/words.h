@@ -7,9 +7,8 @@
 
 namespace baton::fuzz {
 
-cpu::Engine random_engine(Random& random);
-/// Bytes of compiled code for each thread: few, so that they also fill up.
-inline constexpr u64 kCodeCache = 1 << 20;
+/// Any engine, with little room for what it compiles, so that it also fills up. Regions are compiled at once.
+cpu::EngineOptions random_engine(Random& random);
 
 /// A word: mostly an instruction of the table with random operands, sometimes anything.
 u32 random_word(Random& random);

@@ -22,16 +22,22 @@
 namespace baton::cpu::llvm_engine {
 namespace {
 
+constexpr const char* kTriple = "x86_64-unknown-linux-gnu";
+
+/// Of the calling thread: a TargetMachine keeps what it is asked.
 llvm::TargetMachine& target() {
-  static const std::unique_ptr<llvm::TargetMachine> machine = [] {
-    llvm::InitializeNativeTarget();
-    llvm::InitializeNativeTargetAsmPrinter();
-    std::string error;
-    const llvm::Target* t = llvm::TargetRegistry::lookupTarget("x86_64-unknown-linux-gnu", error);
-    if (!t) throw std::runtime_error(error);
+  thread_local const std::unique_ptr<llvm::TargetMachine> machine = [] {
+    static const llvm::Target* const found = [] {
+      llvm::InitializeNativeTarget();
+      llvm::InitializeNativeTargetAsmPrinter();
+      std::string error;
+      const llvm::Target* t = llvm::TargetRegistry::lookupTarget(kTriple, error);
+      if (!t) throw std::runtime_error(error);
+      return t;
+    }();
     return std::unique_ptr<llvm::TargetMachine>(
-        t->createTargetMachine("x86_64-unknown-linux-gnu", "x86-64-v3", "", {}, llvm::Reloc::PIC_,
-                               llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default, true));
+        found->createTargetMachine(kTriple, "x86-64-v3", "", {}, llvm::Reloc::PIC_, llvm::CodeModel::Small,
+                                   llvm::CodeGenOptLevel::Default, true));
   }();
   return *machine;
 }
