@@ -142,12 +142,29 @@ class FailedMove(harness.Site):
         self.refused(MOVE, "POWER6-B")
         self.runs_alone(console)
 
-    def test_destination_that_dies_during_the_copying(self):
-        console = self.two_systems()
-        move = subprocess.Popen([harness.BATON, "--run-dir", self.run_dir, "hmc", "-c", SLOW_MOVE], stdout=subprocess.PIPE,
+    def copying(self, command):
+        """The console that was given the command of a slow move, once the copying has begun."""
+        move = subprocess.Popen([harness.BATON, "--run-dir", self.run_dir, "hmc", "-c", command], stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT)
         harness.wait_until(lambda: "Enabled" in self.hmc("lslparmigr -r lpar -m POWER6-A -F vasi_state")[1] or
                            move.poll() is not None, "the copying")
+        return move
+
+    def test_console_that_dies_during_the_copying(self):
+        """The movers need no console: the move goes on, and any other console can look at it or stop it."""
+        console = self.two_systems()
+        move = self.copying(SLOW_MOVE)
+        move.kill()
+        move.communicate()
+        harness.wait_until(lambda: f"{PARTITION}," in self.hmc("lssyscfg -r lpar -m POWER6-B -F name,state")[1]
+                           and self.state("POWER6-B") == "Running", "the move without its console")
+        self.runs_on("POWER6-B", "POWER6-A", console)
+        self.shut_down(console, "POWER6-B")
+        self.file_system_clean(self.folder + "/lun0.img")
+
+    def test_destination_that_dies_during_the_copying(self):
+        console = self.two_systems()
+        move = self.copying(SLOW_MOVE)
         self.systems[1].process.kill()
         self.systems[1].process.wait()
         output = move.communicate(timeout=harness.LIMIT)[0].decode()
