@@ -6,7 +6,9 @@
 #include <openssl/x509_vfy.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <system_error>
 
 namespace baton::devices {
@@ -56,14 +58,47 @@ TlsIdentity::TlsIdentity(const TlsFiles& files) : p_(std::make_unique<Private>()
 
 TlsIdentity::~TlsIdentity() = default;
 
+/// Ciphertext on its way, where OpenSSL takes it from or puts it without another copy between.
 struct TlsChannel::Private {
   std::shared_ptr<const TlsIdentity> identity;
   int fd;
-  std::unique_ptr<SSL, decltype(&SSL_free)> ssl{nullptr, SSL_free};
-  BIO *in = nullptr, *out = nullptr;  ///< The ciphertext on its way; owned by `ssl`.
-  std::vector<u8> received = std::vector<u8>(kPiece), gathered;
+  std::vector<u8> received = std::vector<u8>(kPiece);  ///< From the peer; taken..filled is not read yet.
+  std::size_t taken = 0, filled = 0;
+  std::vector<u8> written, leaving;  ///< To the peer: what comes, and what is being sent.
   bool ready = false;
+  std::unique_ptr<SSL, decltype(&SSL_free)> ssl{nullptr, SSL_free};
+
+  static const BIO_METHOD* method();
 };
+
+const BIO_METHOD* TlsChannel::Private::method() {
+  static BIO_METHOD* const made = [] {
+    BIO_METHOD* m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "buffers of a TlsChannel");
+    if (!m) throw std::bad_alloc();
+    BIO_meth_set_read_ex(m, [](BIO* bio, char* to, std::size_t size, std::size_t* moved) {
+      auto& p = *static_cast<Private*>(BIO_get_data(bio));
+      BIO_clear_retry_flags(bio);
+      *moved = std::min(size, p.filled - p.taken);
+      if (*moved == 0) {
+        BIO_set_retry_read(bio);
+        return 0;
+      }
+      std::memcpy(to, p.received.data() + p.taken, *moved);
+      p.taken += *moved;
+      return 1;
+    });
+    BIO_meth_set_write_ex(m, [](BIO* bio, const char* from, std::size_t size, std::size_t* moved) {
+      auto& p = *static_cast<Private*>(BIO_get_data(bio));
+      const auto* bytes = reinterpret_cast<const u8*>(from);
+      p.written.insert(p.written.end(), bytes, bytes + size);
+      *moved = size;
+      return 1;
+    });
+    BIO_meth_set_ctrl(m, [](BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1L : 0L; });
+    return m;
+  }();
+  return made;
+}
 
 TlsChannel::TlsChannel(std::shared_ptr<const TlsIdentity> identity, int fd, Role role,
                        const std::string& peer_name)
@@ -71,10 +106,11 @@ TlsChannel::TlsChannel(std::shared_ptr<const TlsIdentity> identity, int fd, Role
   p_->identity = std::move(identity);
   p_->fd = fd;
   p_->ssl.reset(SSL_new(p_->identity->p_->context.get()));
-  p_->in = BIO_new(BIO_s_mem());
-  p_->out = BIO_new(BIO_s_mem());
-  if (!p_->ssl || !p_->in || !p_->out) throw std::bad_alloc();
-  SSL_set_bio(p_->ssl.get(), p_->in, p_->out);
+  BIO* const bio = BIO_new(Private::method());
+  if (!p_->ssl || !bio) throw std::bad_alloc();
+  BIO_set_data(bio, p_.get());
+  BIO_set_init(bio, 1);
+  SSL_set_bio(p_->ssl.get(), bio, bio);
   if (role == Role::kServer)
     SSL_set_accept_state(p_->ssl.get());
   else
@@ -93,16 +129,13 @@ void TlsChannel::fail(const char* doing) {
 
 void TlsChannel::send_pending() {
   while (true) {
-    std::vector<u8>& bytes = p_->gathered;
-    std::span<const u8> left;
     {
       const std::lock_guard hold(tls_lock_);
-      const std::size_t size = BIO_ctrl_pending(p_->out);
-      if (size == 0) return;
-      if (bytes.size() < size) bytes.resize(size);
-      if (BIO_read(p_->out, bytes.data(), static_cast<int>(size)) != static_cast<int>(size)) return;
-      left = std::span(bytes).first(size);
+      if (p_->written.empty()) return;
+      p_->leaving.clear();
+      std::swap(p_->leaving, p_->written);
     }
+    std::span<const u8> left = p_->leaving;
     while (!left.empty()) {
       const ssize_t n = ::send(p_->fd, left.data(), left.size(), MSG_NOSIGNAL);
       if (n < 0 && errno == EINTR) continue;
@@ -113,13 +146,15 @@ void TlsChannel::send_pending() {
 }
 
 bool TlsChannel::receive() {
+  // The one thread that reads: what came before has been taken.
   ssize_t n;
   do n = ::recv(p_->fd, p_->received.data(), p_->received.size(), 0);
   while (n < 0 && errno == EINTR);
   if (n < 0) throw std::system_error(errno, std::generic_category());
   if (n == 0) return false;
   const std::lock_guard hold(tls_lock_);
-  if (BIO_write(p_->in, p_->received.data(), static_cast<int>(n)) != n) throw std::bad_alloc();
+  p_->taken = 0;
+  p_->filled = static_cast<std::size_t>(n);
   return true;
 }
 
@@ -168,7 +203,7 @@ std::size_t TlsChannel::read(std::span<u8> out) {
       ERR_clear_error();
       error = SSL_read_ex(p_->ssl.get(), out.data(), out.size(), &n) == 1 ? SSL_ERROR_NONE
                                                                           : SSL_get_error(p_->ssl.get(), 0);
-      answers = BIO_pending(p_->out) > 0;
+      answers = !p_->written.empty();
       if (error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL)
         fail("the peer refused or broke the TLS connection");
     }

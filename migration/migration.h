@@ -35,9 +35,15 @@ struct Progress {
   std::string migration_state;      ///< "Not Migrating", "Migration Starting", "Migration In Progress", ...
   std::string vasi_state;           ///< "Enabled"...
   std::vector<std::string> states;  ///< Every VASI state passed so far.
+  std::vector<double> state_ms;     ///< When each was entered, from the start of the move.
   std::string remote_system;
   u64 total_bytes = 0, bytes_transmitted = 0, bytes_remaining = 0;
   u32 round = 0;
+  struct Round {
+    double start_ms = 0, took_ms = 0;
+    u64 pages = 0, bytes = 0;  ///< Pages looked at; bytes sent.
+  };
+  std::vector<Round> rounds;  ///< Source: the first and the latest ones.
   u64 dirty_pages = 0;
   double bytes_per_second = 0;
   double total_ms = 0, suspended_ms = 0;

@@ -41,7 +41,16 @@ class MoveRecord {
     const std::lock_guard hold(lock_);
     progress_.vasi_state = hypervisor::to_string(state);
     progress_.states.push_back(progress_.vasi_state);
+    progress_.state_ms.push_back(milliseconds_since(start_));
   }
+  /// A round of copying that ended now.
+  void note_round(double took_ms, u64 pages, u64 bytes) {
+    const std::lock_guard hold(lock_);
+    if (progress_.rounds.size() == kRoundsKept) progress_.rounds.erase(progress_.rounds.begin() + 1);
+    progress_.rounds.push_back({milliseconds_since(start_) - took_ms, took_ms, pages, bytes});
+  }
+  /// When each state was entered and each round made, in a line.
+  std::string course() const;
   void finish(bool ok, const std::string& error) {
     const std::lock_guard hold(lock_);
     progress_.total_ms = milliseconds_since(start_);
@@ -53,6 +62,7 @@ class MoveRecord {
   }
 
  private:
+  static constexpr std::size_t kRoundsKept = 100;  ///< The first and the latest.
   mutable std::mutex lock_;
   Progress progress_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();

@@ -73,8 +73,10 @@ void PageSender::flush() {
   const auto raw = [](const auto& values) {
     return std::span(reinterpret_cast<const u8*>(std::data(values)), sizeof values[0] * std::size(values));
   };
-  const std::span<const u8> parts[] = {raw(counts), raw(data_numbers_), raw(zero_numbers_),
-                                       std::span(pages_).first(data_numbers_.size() * kFrameSize)};
+  head_.clear();  // One part, so that TLS makes one record of it.
+  for (const std::span<const u8> part : {raw(counts), raw(data_numbers_), raw(zero_numbers_)})
+    head_.insert(head_.end(), part.begin(), part.end());
+  const std::span<const u8> parts[] = {head_, std::span(pages_).first(data_numbers_.size() * kFrameSize)};
   writer_.send_parts(type_, parts);
   data_pages_ += counts[0];
   zero_pages_ += counts[1];

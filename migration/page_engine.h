@@ -16,7 +16,7 @@
 namespace baton::migration {
 
 inline constexpr u32 kBatchPages = 512;
-inline constexpr u32 kBatchData = 256;  ///< Pages with data in one batch: a megabyte a write.
+inline constexpr u32 kBatchData = 64;  ///< Pages with data in one batch: what a processor's cache holds.
 
 bool is_zero_page(const u8* page);
 
@@ -41,6 +41,7 @@ class PageSender {
   const cpu::Memory* memory_ = nullptr;
   const cpu::HashPageTable* table_ = nullptr;
   std::vector<u64> data_numbers_, zero_numbers_;
+  std::vector<u8> head_;   ///< Of a batch: counts and numbers.
   std::vector<u8> pages_;  ///< Room for a batch; the first data_numbers_.size() pages are filled.
   bool unchanged(u64 frame, const u8* page);
   struct Fingerprint {

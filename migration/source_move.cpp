@@ -232,6 +232,7 @@ void SourceMove::copy_while_running(FrameWriter& writer) {
     }
     const double took = std::max(milliseconds_since(round_start), 0.001);
     const u64 sent = writer.bytes() - bytes_before;
+    if (pages && !hopeless) record_.note_round(took, pages, sent);
     if (round == 1 || sent > (4 << 20)) {
       // Pages of zeros cost time and no bytes: count what was covered, that is what the next rounds need.
       rate_ = static_cast<double>(pages * cpu::kFrameSize) / took;
@@ -466,6 +467,7 @@ void SourceMove::leave() {
       "migmover: {} moved to {}: {:.0f} ms, {:.1f} MB, {} rounds, {} pages followed, suspended {:.1f} ms",
       p.partition, p.remote_system, p.total_ms, static_cast<double>(p.bytes_transmitted) / 1e6, p.round,
       p.postcopy_pages, p.suspended_ms);
+  spdlog::info("migmover: {} course (ms): {}", p.partition, record_.course());
 }
 
 void SourceMove::decide(bool resume_here) {

@@ -148,15 +148,16 @@ Frame FrameReader::read() {
       header.length > longest_payload(type) || header.sequence != sequence_) {
     throw StreamError("The migration stream is damaged: a frame's header makes no sense.");
   }
-  payload_.resize(header.length);
-  stream_.read(payload_);
-  if (checksum(header, payload_) != header.checksum) {
+  if (payload_.size() < header.length) payload_.resize(header.length);
+  const std::span<u8> payload = std::span(payload_).first(header.length);
+  stream_.read(payload);
+  if (checksum(header, payload) != header.checksum) {
     throw StreamError("The migration stream is damaged: a frame's checksum does not match.");
   }
   ++sequence_;
   bytes_ += sizeof header + header.length;
   fail_if_told("receive", type);
-  return {type, payload_};
+  return {type, payload};
 }
 
 void write_preamble(ByteStream& stream, const Preamble& preamble) {

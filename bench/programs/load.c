@@ -2,6 +2,7 @@
 // baton-load MB RATE: writes a page after another of MB megabytes, RATE megabytes of pages a second (0: as
 // fast as it can), and checks that each page holds what the pass before wrote. Watches the clock between
 // pages.
+// Makes /tmp/load.ready when it has begun.
 //   SIGUSR1: forget what was seen.
 //   SIGUSR2: a line to /tmp/load: largest step of the clock in ms, pages written, pages that were wrong.
 #include <signal.h>
@@ -30,6 +31,8 @@ static double now(void) {
 
 int main(int count, char** words) {
   if (count != 3) return 2;
+  signal(SIGUSR1, on_signal);
+  signal(SIGUSR2, on_signal);
   const size_t pages = (size_t)atol(words[1]) * (1 << 20) / PAGE;
   const double rate = atof(words[2]) * (1 << 20) / PAGE;
   // With nothing to write it only looks at the clock.
@@ -38,8 +41,9 @@ int main(int count, char** words) {
   // No page is all zeros, and no two are the same.
   for (size_t i = 0; i < pages * PAGE / 8; i++) memory[i] = i * 0x9E3779B97F4A7C15u | 1;
   for (size_t i = 0; i < pages; i++) memory[i * PAGE / 8] = 0;
-  signal(SIGUSR1, on_signal);
-  signal(SIGUSR2, on_signal);
+  FILE* ready = fopen("/tmp/load.ready", "w");
+  if (!ready) return 1;
+  fclose(ready);
   uint64_t written = 0, wrong = 0, pass = 0;
   size_t at = 0;
   double start = now(), last = start, gap = 0;
