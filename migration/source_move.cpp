@@ -31,8 +31,6 @@ constexpr auto kRoundPause =
 constexpr double kSmallEnoughMs = 20;  ///< A residue that is sent in this time is worth a suspension.
 constexpr u32 kMostRounds = 20;   ///< A partition that writes faster than we send is suspended all the same.
 constexpr u32 kFewestRounds = 2;  ///< Before a partition is taken for one whose rounds do not become shorter.
-constexpr double kShorter =
-    0.7;  ///< A round is shorter if it has at most this share of the last one's pages.
 constexpr double kWhileSuspendedMs = 2;  ///< Pages that take longer follow the partition.
 constexpr int kFollowingBuffer =
     256 << 10;                       ///< Bytes; more would stand in front of pages that are waited for.
@@ -117,7 +115,7 @@ void SourceMove::move(RemoteSystem& remote, const Description& description) {
   mover_address_ = shell.mover_address;
   ownership_.leaving(stream_id_, partition_->profile(), remote_name_);
   socket_ = connect(Channel::kStream);
-  writer_.emplace(*socket_, &pace_);
+  write_to_stream();
   FrameWriter& writer = *writer_;
   // Now, and not while the partition is suspended.
   if (active_ && options_.post_copy != MoveOptions::PostCopy::kNever) demand_ = connect(Channel::kDemand);
@@ -133,8 +131,15 @@ void SourceMove::move(RemoteSystem& remote, const Description& description) {
 
 std::unique_ptr<Socket> SourceMove::connect(Channel channel) {
   auto socket = connect_to(mover_address_, kStreamTimeout, tls_, remote_name_);
-  write_preamble(*socket, {.channel = channel, .stream_id = stream_id_, .key = key_});
+  write_preamble(
+      *socket,
+      {.channel = channel, .stream_id = stream_id_, .key = key_, .version = options_.stream_version()});
   return socket;
+}
+
+void SourceMove::write_to_stream() {
+  writer_.emplace(*socket_, &pace_);
+  if (options_.compress) writer_->compress();
 }
 
 /// The channel on which the destination asks for pages; all of them are answered from a thread of its own.
@@ -152,7 +157,10 @@ void SourceMove::close_demand() {
 
 void SourceMove::send_pages(PageSender& memory, PageSender& table, const std::vector<u64>& frames,
                             const std::vector<u64>& table_frames, FrameWriter& writer) {
+  cpu::FrameSet& dirty = partition_->memory().dirty();
   const auto note = [&](u64 left) {
+    if (const double ms = milliseconds_since(round_start_); convergence_.wants_look(ms))
+      convergence_.look(ms, dirty.count());
     record_.change([&](Progress& p) {
       p.bytes_transmitted = writer.bytes();
       p.dirty_pages = left;
@@ -196,17 +204,20 @@ void SourceMove::copy_while_running(FrameWriter& writer) {
   u64 last_pages = 0;
   bool hopeless = false;  // What is sent now would be written again before the partition is suspended.
   for (u32 round = 1;; round += !hopeless) {
-    const auto round_start = Clock::now();
+    round_start_ = Clock::now();
+    convergence_.begin_round();
     const u64 pages = frames.size() + table_frames.size(), bytes_before = writer.bytes();
     record_.change([&](Progress& p) {
       p.round = round;
       p.dirty_pages = pages;
     });
     const bool small = static_cast<double>(pages * cpu::kFrameSize) < rate_ * kSmallEnoughMs;
-    const bool shorter = static_cast<double>(pages) <= kShorter * static_cast<double>(last_pages);
+    const bool shorter =
+        static_cast<double>(pages) <= Convergence::kShorter * static_cast<double>(last_pages);
     const bool may_follow = options_.post_copy != MoveOptions::PostCopy::kNever;
     if (rate_ > 0 && !suspending &&
-        (small || round > kMostRounds || (may_follow && round > kFewestRounds && !shorter) ||
+        (small || round > kMostRounds ||
+         (may_follow && ((round > kFewestRounds && !shorter) || !convergence_.round_helps(pages))) ||
          options_.post_copy == MoveOptions::PostCopy::kAlways)) {
       suspending = true;
       hopeless = may_follow && !small;
@@ -230,8 +241,9 @@ void SourceMove::copy_while_running(FrameWriter& writer) {
       writer.send(FrameType::kRound);
       alive = Clock::now();
     }
-    const double took = std::max(milliseconds_since(round_start), 0.001);
+    const double took = std::max(milliseconds_since(round_start_), 0.001);
     const u64 sent = writer.bytes() - bytes_before;
+    convergence_.end_round(took, sent / cpu::kFrameSize);
     if (pages && !hopeless) record_.note_round(took, pages, sent);
     if (round == 1 || sent > (4 << 20)) {
       // Pages of zeros cost time and no bytes: count what was covered, that is what the next rounds need.
@@ -242,7 +254,7 @@ void SourceMove::copy_while_running(FrameWriter& writer) {
       // The guest looks once a second whether it is to suspend; until it does, copying goes on, so that what
       // is left then is what it wrote in the last milliseconds.
       std::unique_lock hold(lock_);
-      changed_.wait_until(hold, round_start + kRoundPause,
+      changed_.wait_until(hold, round_start_ + kRoundPause,
                           [&] { return suspended_ || !cancel_reason_.empty(); });
       // A stop that was accepted is kept, even if the guest suspended itself meanwhile.
       if (suspended_ && cancel_reason_.empty()) return;
@@ -339,7 +351,7 @@ void SourceMove::serve_pages(FrameReader& first_reader, RemoteSystem& remote) {
       socket_ = connect(Channel::kStream);
       socket_->set_timeout(kSuspendedTimeout);
       socket_->set_send_buffer(kFollowingBuffer);
-      writer_.emplace(*socket_, &pace_);
+      write_to_stream();
       FrameReader reader(*socket_);
       const Frame frame = reader.read();
       if (frame.type != FrameType::kAbsent) throw StreamError("The destination answered out of turn.");

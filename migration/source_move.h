@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "migration/convergence.h"
 #include "migration/description.h"
 #include "migration/migration.h"
 #include "migration/move_record.h"
@@ -72,6 +73,7 @@ class SourceMove final : public hypervisor::MobilityListener {
   void serve_pages(FrameReader& reader, RemoteSystem& remote);
   bool serve_again(RemoteSystem& remote, const std::string& problem);
   std::unique_ptr<Socket> connect(Channel channel);
+  void write_to_stream();
   void answer_demand();
   void close_demand();
   void wait_for(FrameReader& reader, FrameType type);
@@ -98,6 +100,8 @@ class SourceMove final : public hypervisor::MobilityListener {
   Key key_{};
   std::unique_ptr<Socket> socket_;
   std::optional<FrameWriter> writer_;
+  Convergence convergence_;
+  std::chrono::steady_clock::time_point round_start_{};
   double rate_ = 0;                     ///< Bytes of pages a millisecond.
   std::unique_ptr<PageServer> server_;  ///< Not null once the partition may start without all its pages.
   std::unique_ptr<Socket> demand_;

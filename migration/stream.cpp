@@ -49,6 +49,10 @@ constexpr const char* kFrameNames[] = {"",        "Memory", "Table",  "Round",  
                                        "Refused", "Abort",  "Absent", "Want",    "Received"};
 static_assert(std::size(kFrameNames) == kFrameTypes + 1);
 
+constexpr u32 kCompressed = 1;  ///< In Header::flags.
+
+bool may_be_compressed(FrameType type) { return type == FrameType::kMemory || type == FrameType::kTable; }
+
 /// BATON_MOVE_FAULT (stream.h).
 void fail_if_told(std::string_view when, FrameType type) {
   struct Fault {
@@ -108,8 +112,11 @@ void FrameWriter::send(FrameType type, std::span<const u8> payload) {
 }
 
 void FrameWriter::send_parts(FrameType type, std::span<const std::span<const u8>> parts) {
+  std::span<const u8> packed;
+  if (compressor_ && may_be_compressed(type)) packed = compressor_->compress(parts);
+  if (!packed.empty()) parts = std::span(&packed, 1);
   std::vector<std::span<const u8>> all(1);
-  Header header{static_cast<u32>(type), 0, 0, sequence_++, 0};
+  Header header{static_cast<u32>(type), packed.empty() ? 0 : kCompressed, 0, sequence_++, 0};
   for (const std::span<const u8>& part : parts) {
     header.length += part.size();
     all.push_back(part);
@@ -144,7 +151,8 @@ Frame FrameReader::read() {
   Header header;
   stream_.read({reinterpret_cast<u8*>(&header), sizeof header});
   const auto type = static_cast<FrameType>(header.type);
-  if (header.type == 0 || header.type > kFrameTypes || header.flags != 0 ||
+  if (header.type == 0 || header.type > kFrameTypes ||
+      (header.flags && (header.flags != kCompressed || !may_be_compressed(type))) ||
       header.length > longest_payload(type) || header.sequence != sequence_) {
     throw StreamError("The migration stream is damaged: a frame's header makes no sense.");
   }
@@ -157,14 +165,15 @@ Frame FrameReader::read() {
   ++sequence_;
   bytes_ += sizeof header + header.length;
   fail_if_told("receive", type);
-  return {type, payload};
+  if (!header.flags) return {type, payload};
+  if (!decompressor_) decompressor_.emplace();
+  return {type, decompressor_->decompress(payload, longest_payload(type))};
 }
 
 void write_preamble(ByteStream& stream, const Preamble& preamble) {
   u8 bytes[kPreambleBytes] = {};
   std::memcpy(bytes, kMagic, 8);
-  const u32 version = kStreamVersion;
-  std::memcpy(bytes + 8, &version, 4);
+  std::memcpy(bytes + 8, &preamble.version, 4);
   std::memcpy(bytes + 12, &preamble.channel, 4);
   std::memcpy(bytes + 16, &preamble.stream_id, 8);
   std::memcpy(bytes + 24, preamble.key.data(), 32);
@@ -175,16 +184,17 @@ void write_preamble(ByteStream& stream, const Preamble& preamble) {
 Preamble read_preamble(ByteStream& stream) {
   u8 bytes[kPreambleBytes];
   stream.read(bytes);
-  u32 version, channel;
-  std::memcpy(&version, bytes + 8, 4);
+  Preamble preamble;
+  u32 channel;
+  std::memcpy(&preamble.version, bytes + 8, 4);
   std::memcpy(&channel, bytes + 12, 4);
   if (std::memcmp(bytes, kMagic, 8) != 0 || channel > static_cast<u32>(Channel::kDemand))
     throw StreamError("This is not a migration stream.");
-  if (version != kStreamVersion) {
-    throw StreamError("The migration stream has version " + std::to_string(version) + ", we read version " +
+  if (preamble.version < kOldestStreamVersion || preamble.version > kStreamVersion) {
+    throw StreamError("The migration stream has version " + std::to_string(preamble.version) +
+                      ", we read versions " + std::to_string(kOldestStreamVersion) + " to " +
                       std::to_string(kStreamVersion) + ".");
   }
-  Preamble preamble;
   preamble.channel = static_cast<Channel>(channel);
   std::memcpy(&preamble.stream_id, bytes + 16, 8);
   std::memcpy(preamble.key.data(), bytes + 24, 32);

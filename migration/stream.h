@@ -2,15 +2,17 @@
 // The migration stream: a preamble and checked frames, over anything that carries bytes.
 //
 // Preamble, once, from the source: magic "BATONMIG", u32 version, u32 channel, u64 stream id, 32 bytes key.
-// Frame, either way: u32 type, u32 flags (zero), u64 length, u64 sequence (from 0 in each direction), u64
-// checksum (XXH3-64 of the payload, seeded by the XXH3-64 of the 24 bytes before it), payload. All
-// little-endian.
+// Frame, either way: u32 type, u32 flags, u64 length, u64 sequence (from 0 in each direction), u64 checksum
+// (XXH3-64 of the payload, seeded by the XXH3-64 of the 24 bytes before it), payload. All little-endian.
+// Flags: bit 0, in kMemory and kTable from version 3 on: the payload is a zstd frame that knows its size. The
+// others are zero.
 #pragma once
 
 #include <array>
 #include <chrono>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -18,10 +20,12 @@
 #include <vector>
 
 #include "cpu/bits.h"
+#include "migration/compression.h"
 
 namespace baton::migration {
 
-inline constexpr u32 kStreamVersion = 2;
+inline constexpr u32 kStreamVersion = 3;        ///< The newest that is read; written if it is needed.
+inline constexpr u32 kOldestStreamVersion = 2;  ///< The oldest that is read; written if it is enough.
 inline constexpr std::size_t kFrameHeaderBytes = 32;
 
 /// The stream ended, timed out or is damaged.
@@ -93,12 +97,15 @@ class FrameWriter {
   /// The payload in up to six parts, so that pages need not be copied together.
   void send_parts(FrameType type, std::span<const std::span<const u8>> parts);
   void send_text(FrameType type, std::string_view text);
+  /// From now on pages are compressed. The preamble must have said version 3.
+  void compress() { compressor_.emplace(); }
   u64 bytes() const { return bytes_; }  ///< Written so far, headers included.
 
  private:
   ByteStream& stream_;
   Pace* const pace_;
   u64 sequence_ = 0, bytes_ = 0;
+  std::optional<Compressor> compressor_;
 };
 
 class FrameReader {
@@ -112,6 +119,7 @@ class FrameReader {
   ByteStream& stream_;
   u64 sequence_ = 0, bytes_ = 0;
   std::vector<u8> payload_;
+  std::optional<Decompressor> decompressor_;  ///< Once it is needed.
 };
 
 using Key = std::array<u8, 32>;
@@ -124,6 +132,7 @@ struct Preamble {
   Channel channel = Channel::kStream;
   u64 stream_id = 0;
   Key key{};
+  u32 version = kOldestStreamVersion;
 };
 void write_preamble(ByteStream& stream, const Preamble& preamble);
 Preamble read_preamble(ByteStream& stream);

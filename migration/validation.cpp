@@ -142,8 +142,9 @@ constexpr Check<SourceSide> kSourceChecks[] = {
 const std::string& here(const TargetSide& t) { return t.system.identity().name; }
 
 void stream_version(TargetSide& t, Report& report) {
-  if (t.description.stream_version != kStreamVersion)
-    report({std::to_string(t.description.stream_version), here(t), std::to_string(kStreamVersion)});
+  const u32 version = t.description.stream_version;
+  if (version < kOldestStreamVersion || version > kStreamVersion)
+    report({std::to_string(version), here(t), std::to_string(kStreamVersion)});
 }
 
 void target_concurrency(TargetSide& t, Report& report) {

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "tests/migration/support.h"
 
 namespace baton::migration {
@@ -34,6 +36,57 @@ TEST(Stream, FramesComeBack) {
   EXPECT_TRUE(std::equal(frame.payload.begin(), frame.payload.end(), data.begin(), data.end()));
   EXPECT_EQ(reader.bytes(), writer.bytes());
   EXPECT_THROW(reader.read(), StreamError);
+}
+
+TEST(Stream, PagesThatCompressAreCompressed) {
+  Buffer buffer;
+  FrameWriter writer(buffer);
+  writer.compress();
+  const std::vector<u8> data = pattern(200'000);
+  std::vector<u8> noise(200'000);
+  std::mt19937 random(1);
+  for (u8& byte : noise) byte = static_cast<u8>(random());
+  const std::span<const u8> parts[] = {std::span(data).first(10), std::span(data).subspan(10)};
+  writer.send_parts(FrameType::kMemory, parts);
+  EXPECT_LT(buffer.bytes.size(), data.size() / 2);
+  const std::size_t before = buffer.bytes.size();
+  writer.send(FrameType::kTable, noise);
+  EXPECT_EQ(buffer.bytes.size(), before + kFrameHeaderBytes + noise.size());
+  writer.send(FrameType::kState, data);
+  EXPECT_EQ(buffer.bytes.size(), before + 2 * kFrameHeaderBytes + noise.size() + data.size());
+  FrameReader reader(buffer);
+  for (const std::vector<u8>* sent : std::initializer_list<const std::vector<u8>*>{&data, &noise, &data}) {
+    const Frame frame = reader.read();
+    EXPECT_TRUE(std::equal(frame.payload.begin(), frame.payload.end(), sent->begin(), sent->end()));
+  }
+  EXPECT_EQ(reader.bytes(), writer.bytes());
+}
+
+TEST(Stream, WhatIsNoCompressedFrameIsRefused) {
+  const std::vector<u8> data = pattern(100'000);
+  const std::span<const u8> parts[] = {data};
+  Compressor compressor;
+  const std::span<const u8> packed = compressor.compress(parts);
+  ASSERT_FALSE(packed.empty());
+  Decompressor decompressor;
+  EXPECT_EQ(decompressor.decompress(packed, data.size()).size(), data.size());
+  EXPECT_THROW(decompressor.decompress(packed, data.size() - 1), StreamError) << "larger than it may be";
+  EXPECT_THROW(decompressor.decompress({}, data.size()), StreamError);
+  EXPECT_THROW(decompressor.decompress(data, data.size()), StreamError);
+  for (std::size_t size = 0; size < packed.size(); size += 1 + size / 3)
+    EXPECT_THROW(decompressor.decompress(packed.first(size), data.size()), StreamError) << size;
+}
+
+TEST(Stream, OnlyPagesMayBeCompressed) {
+  for (const u32 flags : {1u, 2u, 3u}) {
+    for (const FrameType type : {FrameType::kMemory, FrameType::kState}) {
+      Buffer buffer;
+      FrameWriter(buffer).send(type, pattern(100));
+      buffer.bytes[4] = static_cast<u8>(flags);
+      FrameReader reader(buffer);
+      EXPECT_THROW(reader.read(), StreamError);
+    }
+  }
 }
 
 TEST(Stream, EveryFlippedBitIsNoticed) {
@@ -101,7 +154,7 @@ TEST(Stream, PreambleCarriesIdAndKey) {
   EXPECT_EQ(got.stream_id, sent.stream_id);
   EXPECT_EQ(got.key, sent.key);
   buffer.at = 0;
-  buffer.bytes[8] ^= 1;
+  buffer.bytes[8] = kStreamVersion + 1;
   EXPECT_THROW(read_preamble(buffer), StreamError) << "another version";
   buffer.at = 0;
   buffer.bytes[0] ^= 1;
