@@ -107,7 +107,7 @@ void PageClient::want(u64 frame) {
   }
 }
 
-void PageClient::serve(Socket& demand) {
+void PageClient::serve(Socket& demand, const std::function<void()>& arrived) {
   FrameWriter writer(demand);
   {
     const std::lock_guard hold(lock_);
@@ -125,6 +125,7 @@ void PageClient::serve(Socket& demand) {
       if (frame.type != FrameType::kMemory)
         throw StreamError("The migration stream is damaged: a frame is out of turn.");
       receiver.apply(frame.payload);
+      arrived();
     }
   } catch (const StreamError&) {
     // The stream ends with it, or the move is over.

@@ -45,7 +45,8 @@ class PageClient final : public cpu::FrameSource {
   explicit PageClient(cpu::Memory& memory) : memory_(memory) {}
   void want(u64 frame) override;
   /// Serves a demand channel until it ends; then asks on the one that comes next for all that is awaited.
-  void serve(Socket& demand);
+  /// `arrived` is called after each answer.
+  void serve(Socket& demand, const std::function<void()>& arrived);
   /// Ends the demand channel, if there is one.
   void shut_down();
 

@@ -3,6 +3,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <utility>
+
 #include "migration/messages.h"
 #include "migration/page_engine.h"
 #include "migration/snapshot.h"
@@ -165,25 +167,21 @@ bool TargetMove::lose() {
 void TargetMove::receive(Socket& socket, bool again) {
   FrameReader reader(socket);
   FrameWriter writer(socket);
+  const std::unique_ptr<TargetMove, void (*)(TargetMove*)> untold_at_end(
+      this, [](TargetMove* move) { move->tell_when_received(nullptr); });
   std::unique_ptr<PageReceiver> memory, table;
   if (active_) {
     memory = std::make_unique<PageReceiver>(partition_->memory());
     table = std::make_unique<PageReceiver>(partition_->hpt());
   }
-  bool restored = again, ready = again, started = again, received = false;
+  bool restored = again, ready = again, started = again;
   const auto in_turn = [](bool holds) {
     if (!holds) throw StreamError("The migration stream is damaged: a frame is out of turn.");
-  };
-  const auto note_received = [&] {
-    const cpu::Memory& all = partition_->memory();
-    if (!follows_ || !started || received || (all.expected() && !all.given_up())) return;
-    received = true;
-    writer.send(FrameType::kReceived);
   };
   if (again) {
     memory->running();
     writer.send(FrameType::kAbsent, encode_frames(partition_->memory().absent()));
-    note_received();
+    tell_when_received(&writer);
   }
   while (true) {
     const Frame frame = reader.read();
@@ -234,7 +232,7 @@ void TargetMove::receive(Socket& socket, bool again) {
           in_turn(ready && !started);
           start(writer);
           started = true;
-          note_received();
+          if (follows_) tell_when_received(&writer);
           break;
         case FrameType::kCompleted:
           in_turn(started && !incomplete());
@@ -255,6 +253,23 @@ void TargetMove::receive(Socket& socket, bool again) {
       throw;
     }
   }
+}
+
+/// From now on the writer, unless it is null, is for note_received() alone.
+void TargetMove::tell_when_received(FrameWriter* writer) {
+  {
+    const std::lock_guard hold(lock_);
+    untold_ = writer;
+  }
+  note_received();
+}
+
+/// The last page may have come by the stream as well as on the demand channel.
+void TargetMove::note_received() {
+  const cpu::Memory& memory = partition_->memory();
+  const std::lock_guard hold(lock_);
+  if (!untold_ || (memory.expected() && !memory.given_up())) return;
+  std::exchange(untold_, nullptr)->send(FrameType::kReceived);
 }
 
 /// kCommit came: the partition is ours from the line that says so; throws before it only.

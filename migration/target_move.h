@@ -42,7 +42,9 @@ class TargetMove final : public hypervisor::MobilityListener {
   /// connection is lost and must be made again.
   void serve(std::unique_ptr<Socket> socket);
   /// Serves a demand channel on the caller's thread, until it ends.
-  void serve_demand(Socket& socket) { client_->serve(socket); }
+  void serve_demand(Socket& socket) {
+    client_->serve(socket, [this] { note_received(); });
+  }
   /// The partition is ours and lacks pages.
   bool incomplete();
   /// No more pages will come: the partition is stopped, in state Error. False if there is a connection, or
@@ -66,6 +68,8 @@ class TargetMove final : public hypervisor::MobilityListener {
   enum class Phase { kWaiting, kReceiving, kOwned, kUndone };
   void receive(Socket& socket, bool again);
   void start(FrameWriter& writer);
+  void tell_when_received(FrameWriter* writer);
+  void note_received();
   void finish();
   void undo(const std::string& why);
 
@@ -86,6 +90,7 @@ class TargetMove final : public hypervisor::MobilityListener {
   bool off_ = false;
   std::string off_reason_;
   Socket* socket_ = nullptr;
+  FrameWriter* untold_ = nullptr;  ///< Where kReceived is to go, until it has.
   bool finishing_ = false;
   bool follows_ = false;  ///< Pages come after the start.
   std::chrono::steady_clock::time_point resumed_{}, announced_{};

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <thread>
 
 #include "migration/page_engine.h"
@@ -97,7 +98,7 @@ TEST(PostCopy, WhatIsWantedComesFirstAndTheRestFollows) {
   Pair demand, stream;
   Pace pace(0);
   std::thread answers([&] { server.answer(*demand.source, pace); });
-  std::thread asks([&] { client->serve(*demand.target); });
+  std::thread asks([&] { client->serve(*demand.target, [] {}); });
   // Without anything being pushed.
   EXPECT_EQ(to.load<u64>(201 * cpu::kFrameSize + 8 * 201), content(201));
   EXPECT_EQ(to.load<u64>(5 * cpu::kFrameSize + 8 * 5), content(5));
@@ -137,13 +138,15 @@ TEST(PostCopy, WhatIsAwaitedIsAskedForAgainOnANewChannel) {
   PageServer server(from);
   Pace pace(0);
   Pair demand;
+  std::atomic<int> arrivals{0};
   std::thread answers([&] { server.answer(*demand.source, pace); });
-  std::thread asks([&] { client->serve(*demand.target); });
+  std::thread asks([&] { client->serve(*demand.target, [&] { arrivals++; }); });
   reader.join();
   EXPECT_EQ(seen, content(7));
   client->shut_down();
   answers.join();
   asks.join();
+  EXPECT_GT(arrivals, 0) << "whoever waits for the last page is told";
 }
 
 TEST(PostCopy, AWishOutsideThePartitionEndsTheChannel) {
