@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// baton-load MB RATE: writes a page after another of MB megabytes, RATE megabytes of pages a second (0: as
+// baton-load 0 -1 computes, in steps of equal length. baton-load MB RATE: writes a page after another of MB megabytes, RATE megabytes of pages a second (0: as
 // fast as it can), and checks that each page holds what the pass before wrote. Watches the clock between
 // pages.
 // Makes /tmp/load.ready when it has begun.
 //   SIGTERM: end, with its memory zeros again, so that it is not in the way of what is measured next.
 //   SIGUSR1: forget what was seen.
-//   SIGUSR2: a line to /tmp/load: largest step of the clock in ms, pages written, pages that were wrong.
+//   SIGUSR2: a line to /tmp/load: largest step of the clock in ms, pages written or steps computed, pages that
+//   were wrong, seconds since SIGUSR1 (the second and the last only as long as it keeps its rate).
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, PAGES_A_LOOK = 16 };
+enum { PAGE = 4096, PAGES_A_LOOK = 16, STEP = 20000 };
 
 static volatile sig_atomic_t forget, report, end;
 
@@ -24,6 +25,13 @@ static void on_signal(int number) {
     end = 1;
   else
     report = 1;
+}
+
+static void compute(void) {
+  static volatile uint64_t result;
+  uint64_t value = result;
+  for (int i = 0; i < STEP; i++) value = value * 0x5851F42D4C957F2Du + 0x14057B7EF767814Fu;
+  result = value;
 }
 
 static double now(void) {
@@ -62,10 +70,14 @@ int main(int count, char** words) {
         pass++;
       }
     }
+    if (rate < 0) {
+      compute();
+      written++;
+    }
     const double t = now();
     if (t - last > gap) gap = t - last;
     last = t;
-    if (!pages || (rate > 0 && (double)written > rate * (t - start))) usleep(1000);
+    if ((!pages && rate >= 0) || (rate > 0 && (double)written > rate * (t - start))) usleep(1000);
     if (rate > 0 && (double)written < rate * (t - start - 1)) {
       start = t;  // It cannot write as fast as it should: no catching up after a halt.
       written = 0;
@@ -73,7 +85,8 @@ int main(int count, char** words) {
     if (forget) {
       forget = 0;
       gap = 0;
-      last = now();
+      written = 0;
+      start = last = now();
     }
     if (end) {
       for (size_t i = 0; i < pages * PAGE / 8; i++) memory[i] = 0;
@@ -83,7 +96,8 @@ int main(int count, char** words) {
       report = 0;
       FILE* out = fopen("/tmp/load.new", "w");
       if (!out) return 1;
-      fprintf(out, "%.3f %llu %llu\n", gap * 1000, (unsigned long long)written, (unsigned long long)wrong);
+      fprintf(out, "%.3f %llu %llu %.6f\n", gap * 1000, (unsigned long long)written, (unsigned long long)wrong,
+              now() - start);
       fclose(out);
       rename("/tmp/load.new", "/tmp/load");
     }
