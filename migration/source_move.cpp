@@ -29,8 +29,9 @@ constexpr auto kSettleTime = 10s;      ///< For asking a target that was lost si
 constexpr auto kRoundPause =
     10ms;  ///< Least time from round to round: each makes the guest fault its writes in again.
 constexpr double kSmallEnoughMs = 20;  ///< A residue that is sent in this time is worth a suspension.
-constexpr u32 kMostRounds = 20;   ///< A partition that writes faster than we send is suspended all the same.
-constexpr u32 kFewestRounds = 2;  ///< Before a partition is taken for one whose rounds do not become shorter.
+constexpr u32 kMostRounds = 20;  ///< A partition that writes faster than we send is suspended all the same.
+constexpr u32 kFewestRounds =
+    2;  ///< Before rounds that do not become shorter are believed, if speeds say else.
 constexpr double kWhileSuspendedMs = 2;  ///< Pages that take longer follow the partition.
 constexpr int kFollowingBuffer =
     256 << 10;                       ///< Bytes; more would stand in front of pages that are waited for.
