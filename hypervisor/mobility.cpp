@@ -9,6 +9,7 @@
 #include "hypervisor/partition.h"
 #include "hypervisor/partition_private.h"
 #include "hypervisor/rtas.h"
+#include "hypervisor/system.h"
 #include "hypervisor/virtual_processor.h"
 
 namespace baton::hypervisor {
@@ -18,26 +19,9 @@ constexpr u8 kPartnerSuspended = 0x06;  ///< CRQ transport event (VIO 1).
 
 }  // namespace
 
-void Partition::set_mobility(u64 stream_id, MobilityListener* listener) {
-  std::lock_guard lock(p_->listener_lock);
-  p_->listener = listener;
-  p_->stream = listener ? stream_id : 0;
-  p_->vasi = listener ? VasiState::kEnabled : VasiState::kInvalid;
-}
-
+void Partition::set_stream(u64 stream_id) { p_->stream = stream_id; }
 u64 Partition::stream_id() const { return p_->stream; }
-VasiState Partition::vasi_state() const { return p_->vasi; }
-void Partition::set_vasi_state(VasiState state) { p_->vasi = state; }
-MobilityListener* Partition::mobility_listener() const { return p_->listener; }
-
-bool Partition::cancel_mobility(u32 reason) {
-  std::lock_guard lock(p_->listener_lock);
-  MobilityListener* listener = p_->listener;
-  const VasiState state = p_->vasi;
-  if (!listener || (state != VasiState::kEnabled && state != VasiState::kSuspending)) return false;
-  listener->cancelled(reason);
-  return true;
-}
+VasiState Partition::vasi_state() const { return system_.vasi().state(p_->stream); }
 
 bool Partition::others_active(const VirtualProcessor& self) {
   for (const auto& processor : processors_)
@@ -46,8 +30,9 @@ bool Partition::others_active(const VirtualProcessor& self) {
 }
 
 i32 Partition::suspend(VirtualProcessor& caller, u64 status_address) {
-  MobilityListener* listener = mobility_listener();
-  if (!listener || vasi_state() != VasiState::kSuspending) return rtas::kNotSuspendable;
+  VasiService& vasi = system_.vasi();
+  const u64 stream = stream_id();
+  if (vasi.state(stream) != VasiState::kSuspending) return rtas::kNotSuspendable;
   const auto release_all = [&] {
     for (const auto& processor : processors_) processor->release();
   };
@@ -59,17 +44,18 @@ i32 Partition::suspend(VirtualProcessor& caller, u64 status_address) {
       return rtas::kThreadsActive;
     }
   }
+  if (!vasi.enter(stream, VasiState::kSuspended)) {  // Called off meanwhile.
+    release_all();
+    return rtas::kNotSuspendable;
+  }
   // What the destination finds: the call has returned 0.
   memory().store<u32>(status_address, rtas::kSuccess);
   caller.thread().state().gpr[3] = 0;
   caller.enter_suspension();
-  set_vasi_state(VasiState::kSuspended);
-  const bool here = listener->suspended();
-  if (!here) {
+  if (!vasi.suspended(stream)) {
     caller.halt();  // The others stay held until stop_processors().
     return rtas::kSuccess;
   }
-  if (vasi_state() == VasiState::kSuspended) set_vasi_state(VasiState::kAborted);
   caller.leave_suspension();
   release_all();
   return rtas::kAborted;

@@ -109,12 +109,6 @@ const char* to_string(PartitionState state) {
   return "Error";
 }
 
-const char* to_string(VasiState state) {
-  constexpr const char* kNames[] = {"Invalid",   "Enabled", "Aborted",  "Suspending",
-                                    "Suspended", "Resumed", "Completed"};
-  return static_cast<u32>(state) < std::size(kNames) ? kNames[static_cast<u32>(state)] : "Invalid";
-}
-
 // ---- time
 
 static u64 host_ticks() {
@@ -293,7 +287,7 @@ void Partition::power_on() {
 
 void Partition::power_off() {
   std::lock_guard life(p_->life);
-  if (mobility_listener() && vasi_state() == VasiState::kSuspended)
+  if (vasi_state() == VasiState::kSuspended)
     throw std::runtime_error(fmt::format(
         "Partition {} is suspended by a migration; wait for its end or recover it first.", name()));
   p_->power_down(*this);
@@ -370,8 +364,8 @@ void Partition::Private::power_up(Partition& partition) {
 void Partition::Private::power_down(Partition& partition) {
   if (state == PartitionState::kNotActivated) return;
   state = PartitionState::kShuttingDown;
-  constexpr u32 kByPlatform = 0x04000000;
-  partition.cancel_mobility(kByPlatform);
+  partition.system_.vasi().signal(partition.stream_id(), VasiSignal::kCancel,
+                                  vasi_reason(VasiEntity::kPlatform, 0));
   partition.stop_all();
   for (const auto& [slot, adapter] : partition.adapters_) adapter->reset();
   if (attached && partition.system_.io_server()) partition.system_.io_server()->detach(partition);

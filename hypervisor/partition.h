@@ -28,32 +28,9 @@ struct CompatibilityMode;
 
 /// `lssyscfg -r lpar -F state` (LPM 2.2).
 enum class PartitionState { kNotActivated, kStarting, kOpenFirmware, kRunning, kShuttingDown, kError };
-/// VASI migration states (LPM 1.6), values as H_VASI_STATE returns them.
-enum class VasiState : u32 {
-  kInvalid = 0,
-  kEnabled,
-  kAborted,
-  kSuspending,
-  kSuspended,
-  kResumed,
-  kCompleted
-};
+enum class VasiState : u32;
 
 const char* to_string(PartitionState state);
-const char* to_string(VasiState state);
-
-/// What the migration room is told by the partition it moves. Called on vCPU threads; must not block except
-/// suspended(), which is the suspension.
-class MobilityListener {
- public:
-  virtual ~MobilityListener() = default;
-  /// The guest called ibm,suspend-me on its last thread; every other thread is in H_JOIN and all vCPU threads
-  /// but the caller are stopped outside guest code. Blocks until the outcome is known: true = resumed here
-  /// after an abort (status 9000); false = the partition now runs elsewhere and this vCPU must end.
-  virtual bool suspended() = 0;
-  /// H_VASI_SIGNAL(cancel) from the guest with its reason word.
-  virtual void cancelled(u32 reason) = 0;
-};
 
 /// Time base of a partition: 512 MHz of host CLOCK_MONOTONIC plus an offset that a migration sets. Or, in
 /// deterministic mode, a tick for each instruction plus what was skipped while the processor waited.
@@ -141,14 +118,11 @@ class Partition {
   void restore_platform(std::span<const u8> blob);  ///< Throws std::runtime_error if it is damaged.
 
   // -- mobility (hypervisor/mobility.cpp; used by the migration room)
-  void set_mobility(u64 stream_id, MobilityListener* listener);  ///< Then state Enabled; nullptr ends.
+  /// The VASI stream by which it moves, whose state is that of the system's VasiService; 0: none.
+  void set_stream(u64 stream_id);
   u64 stream_id() const;
-  VasiState vasi_state() const;
-  void set_vasi_state(VasiState state);
-  MobilityListener* mobility_listener() const;
-  /// Tells the listener that the partition gives up; false when it is too late or nothing is under way.
-  bool cancel_mobility(u32 reason);
-  /// Source, inside MobilityListener::suspended(): disables CRQs, queues FF06, pauses LANs, stops time.
+  VasiState vasi_state() const;  ///< kInvalid without a stream.
+  /// Source, inside VasiOperation::suspended(): disables CRQs, queues FF06, pauses LANs, stops time.
   void quiesce_adapters();
   /// Source after an abort: undo; destination after restore (the queued FF06 came with the memory): LANs run
   /// again, device tree differences armed.

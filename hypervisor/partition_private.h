@@ -41,12 +41,7 @@ struct Partition::Private {
   mutable std::mutex platform_lock;
   PlatformState platform;
 
-  // Mobility. The lock is held around calls of the listener, so that it is not taken away under them; the
-  // listener may call back.
-  std::recursive_mutex listener_lock;
-  std::atomic<MobilityListener*> listener{nullptr};
-  std::atomic<u64> stream{0};
-  std::atomic<VasiState> vasi{VasiState::kInvalid};
+  std::atomic<u64> stream{0};  ///< Mobility.
 };
 
 }  // namespace baton::hypervisor

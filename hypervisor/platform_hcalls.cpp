@@ -8,6 +8,7 @@
 #include "hypervisor/hcall.h"
 #include "hypervisor/partition.h"
 #include "hypervisor/rtas.h"
+#include "hypervisor/system.h"
 #include "hypervisor/virtual_processor.h"
 
 namespace baton::hypervisor {
@@ -133,12 +134,14 @@ i64 h_vasi_state(HcallContext& call) {
 }
 
 i64 h_vasi_signal(HcallContext& call) {
-  constexpr u64 kCancel = 1;
   Partition& partition = call.partition();
   const u64 handle = call.arg(0);
   if (handle == 0 || handle != partition.stream_id()) return h::Parameter;
-  if (call.arg(1) != kCancel) return h::P2;
-  return partition.cancel_mobility(static_cast<u32>(call.arg(2))) ? h::Success : h::Noop;
+  // The only one of the codes that is valid here.
+  if (call.arg(1) != static_cast<u64>(VasiSignal::kCancel)) return h::P2;
+  const VasiStatus status =
+      partition.system().vasi().signal(handle, VasiSignal::kCancel, static_cast<u32>(call.arg(2)));
+  return status == VasiStatus::kSuccess ? h::Success : h::Noop;
 }
 
 // ---- private: the partition firmware

@@ -11,6 +11,7 @@
 #include "hypervisor/alarm_clock.h"
 #include "hypervisor/partition.h"
 #include "hypervisor/profile.h"
+#include "hypervisor/vasi_service.h"
 
 namespace baton::hypervisor {
 
@@ -36,6 +37,7 @@ class ManagedSystem {
   void set_io_server(IoServer* server) { io_server_ = server; }
   IoServer* io_server() { return io_server_; }
   AlarmClock& alarm_clock() { return alarm_clock_; }
+  VasiService& vasi() { return vasi_; }
 
   /// Defines a partition (Not Activated). Throws std::runtime_error: name or id in use, memory or processors
   /// exceed what the system has.
@@ -54,7 +56,8 @@ class ManagedSystem {
   SystemIdentity identity_;
   std::string default_firmware_;
   IoServer* io_server_ = nullptr;
-  AlarmClock alarm_clock_;  ///< Outlives the partitions.
+  AlarmClock alarm_clock_;  ///< Outlives the partitions, as the next.
+  VasiService vasi_;
   mutable std::mutex lock_;
   std::vector<std::shared_ptr<Partition>> partitions_;
 };

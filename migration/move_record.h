@@ -32,11 +32,7 @@ class MoveRecord {
     const std::lock_guard hold(lock_);
     change(progress_);
   }
-  /// Sets the partition's VASI state and notes it.
-  void enter(hypervisor::Partition& partition, hypervisor::VasiState state) {
-    partition.set_vasi_state(state);
-    note(state);
-  }
+  /// The stream is in a VASI state.
   void note(hypervisor::VasiState state) {
     const std::lock_guard hold(lock_);
     progress_.vasi_state = hypervisor::to_string(state);

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <thread>
 
+#include "hypervisor/hcall.h"
 #include "migration/messages.h"
 #include "migration/page_engine.h"
 #include "migration/snapshot.h"
@@ -16,7 +18,11 @@ namespace baton::migration {
 namespace {
 
 using hypervisor::Partition;
+using hypervisor::vasi_reason;
+using hypervisor::VasiEntity;
+using hypervisor::VasiSignal;
 using hypervisor::VasiState;
+using hypervisor::VasiStatus;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
@@ -28,10 +34,6 @@ constexpr auto kCloseTimeout = 2s;     ///< For the destination to end the strea
 constexpr auto kSettleTime = 10s;      ///< For asking a target that was lost sight of.
 constexpr auto kRoundPause =
     10ms;  ///< Least time from round to round: each makes the guest fault its writes in again.
-constexpr double kSmallEnoughMs = 20;  ///< A residue that is sent in this time is worth a suspension.
-constexpr u32 kMostRounds = 20;  ///< A partition that writes faster than we send is suspended all the same.
-constexpr u32 kFewestRounds =
-    2;  ///< Before rounds that do not become shorter are believed, if speeds say else.
 constexpr double kWhileSuspendedMs = 2;  ///< Pages that take longer follow the partition.
 constexpr int kFollowingBuffer =
     256 << 10;                       ///< Bytes; more would stand in front of pages that are waited for.
@@ -76,7 +78,7 @@ SourceMove::SourceMove(hypervisor::ManagedSystem& system, vios::Vios& vios, TlsI
 
 SourceMove::~SourceMove() {
   close_demand();
-  if (partition_->mobility_listener() == this) partition_->set_mobility(0, nullptr);
+  end_stream();
 }
 
 void SourceMove::give_up(const std::string& why) { record_.finish(false, why); }
@@ -106,6 +108,7 @@ void SourceMove::move(RemoteSystem& remote, const Description& description) {
   check_cancelled();
   Description now = description;
   now.time_of_day_ns = time_of_day_ns();  // The guest's check took its time.
+  open_stream();
   const RemoteSystem::Shell shell = remote.create_shell(encode(now), stream_id_);
   shell_made_ = true;
   record_.change([&](Progress& p) {
@@ -121,13 +124,29 @@ void SourceMove::move(RemoteSystem& remote, const Description& description) {
   // Now, and not while the partition is suspended.
   if (active_ && options_.post_copy != MoveOptions::PostCopy::kNever) demand_ = connect(Channel::kDemand);
 
-  partition_->set_mobility(stream_id_, this);
-  record_.note(VasiState::kEnabled);
-  if (active_) {
-    copy_while_running(writer);
-  }
+  if (active_) copy_while_running();
   suspend_and_commit(writer, remote);
   leave();
+}
+
+/// Enabled here before it is at the destination (LPM 1.2). Movers take part in active moves alone.
+void SourceMove::open_stream() {
+  if (!system_.vasi().expect(stream_id_, hypervisor::VasiRole::kSourceMover, *this))
+    throw std::runtime_error("The migration stream has a number that is in use.");
+  partition_->set_stream(stream_id_);
+  if (!active_) return;
+  vios::MoverService* mover = vios_.mover_service();
+  if (!mover) throw std::runtime_error("The Virtual I/O Server is no mover service partition.");
+  session_ = mover->open(stream_id_, hypervisor::VasiRole::kSourceMover, [this](std::span<const u8> slice) {
+    state_.insert(state_.end(), slice.begin(), slice.end());
+  });
+  record_.change([&](Progress& p) { p.total_bytes = session_->total_bytes(); });
+}
+
+void SourceMove::end_stream() {
+  session_.reset();
+  if (partition_->stream_id() == stream_id_) partition_->set_stream(0);
+  system_.vasi().forget(stream_id_);
 }
 
 std::unique_ptr<Socket> SourceMove::connect(Channel channel) {
@@ -156,131 +175,69 @@ void SourceMove::close_demand() {
   demand_.reset();
 }
 
-void SourceMove::send_pages(PageSender& memory, PageSender& table, const std::vector<u64>& frames,
-                            const std::vector<u64>& table_frames, FrameWriter& writer) {
-  cpu::FrameSet& dirty = partition_->memory().dirty();
-  const auto note = [&](u64 left) {
-    if (const double ms = milliseconds_since(round_start_); convergence_.wants_look(ms))
-      convergence_.look(ms, dirty.count());
-    record_.change([&](Progress& p) {
-      p.bytes_transmitted = writer.bytes();
-      p.dirty_pages = left;
-      p.bytes_remaining = left * cpu::kFrameSize;
-    });
-  };
-  u64 left = frames.size() + table_frames.size();
-  const auto each = [&](PageSender& sender, const std::vector<u64>& numbers) {
-    for (const u64 frame : numbers) {
-      sender.add(frame);
-      if (--left % 2048 == 0) {
-        note(left);
-        check_cancelled();
-      }
+/// The mover gives cycles to the hypervisor's rounds, and the word when the partition is to be suspended.
+void SourceMove::copy_while_running() {
+  copy_.emplace(*partition_, *writer_, record_, options_, [this] { check_cancelled(); });
+  while (true) {
+    if (!suspending_since_ && copy_->enough()) {
+      begin_suspension();
+      if (options_.transparent) return stop_where_it_is();
     }
-    sender.flush();
-  };
-  each(memory, frames);
-  each(table, table_frames);
-  note(left);
+    const i64 status = session_->donate();
+    if (failure_) std::rethrow_exception(failure_);
+    // Blocked: the partition is suspended. Not to be asked of suspended_: pages may be due for another round.
+    if (status == hypervisor::h::LongBusy1ms) return;
+    if (status != hypervisor::h::InProgress)
+      throw std::runtime_error("The hypervisor does not go on with the move.");
+    attend_agent();
+  }
 }
 
-/// Rounds of copying. Order in each: take the marks, withhold writes (which waits for stores under way),
-/// copy. A store that comes after the copy marks its page again.
-void SourceMove::copy_while_running(FrameWriter& writer) {
-  cpu::Memory& memory = partition_->memory();
-  cpu::HashPageTable& table = partition_->hpt();
-  PageSender memory_sender(writer, memory), table_sender(writer, table);
-  memory_sender.skip_unchanged();
+/// One round.
+SourceMove::Work SourceMove::donated() try {
+  const auto start = Clock::now();
+  copy_->round();
+  {
+    // The guest looks once a second whether it is to suspend; until it does, copying goes on, so that what
+    // is left then is what it wrote in the last milliseconds.
+    std::unique_lock hold(lock_);
+    changed_.wait_until(hold, start + kRoundPause, [&] { return suspended_ || !cancel_reason_.empty(); });
+    // A stop that was accepted is kept, even if the guest suspended itself meanwhile.
+    if (suspended_ && cancel_reason_.empty()) return Work::kBlocked;
+  }
+  check_cancelled();
+  copy_->next();
+  return Work::kMore;
+} catch (...) {
+  failure_ = std::current_exception();
+  return Work::kFailed;
+}
 
-  std::vector<u64> frames(memory.frames()), table_frames(table.bytes() / cpu::kFrameSize);
-  for (u64 i = 0; i < frames.size(); ++i) frames[i] = i;
-  for (u64 i = 0; i < table_frames.size(); ++i) table_frames[i] = i;
-  memory.set_tracking(true);
-  memory.dirty().clear_all();
-  table.dirty().clear_all();
-  partition_->domain().withhold_writes();
+void SourceMove::begin_suspension() {
+  const bool hopeless = copy_->may_follow() && !copy_->small();
+  if (hopeless || options_.transparent) copy_->put_back(hopeless);
+  suspending_since_ = Clock::now();
+  const auto status = session_->signal(VasiSignal::kSuspend, vasi_reason(VasiEntity::kSourceServer, 0));
+  if (status != VasiStatus::kSuccess) fail(VasiEntity::kPlatform, "The hypervisor does not suspend it.");
+  // Only now: a kernel that finds the state Enabled looks again a second later.
+  if (!options_.transparent) agent_sequence_ = agent_->send("migrate", hex(stream_id_));
+}
 
-  bool suspending = false;
-  auto suspending_since = Clock::now(), alive = Clock::now();
-  u64 last_pages = 0;
-  bool hopeless = false;  // What is sent now would be written again before the partition is suspended.
-  for (u32 round = 1;; round += !hopeless) {
-    round_start_ = Clock::now();
-    convergence_.begin_round();
-    const u64 pages = frames.size() + table_frames.size(), bytes_before = writer.bytes();
-    record_.change([&](Progress& p) {
-      p.round = round;
-      p.dirty_pages = pages;
-    });
-    const bool small = static_cast<double>(pages * cpu::kFrameSize) < rate_ * kSmallEnoughMs;
-    const bool shorter =
-        static_cast<double>(pages) <= Convergence::kShorter * static_cast<double>(last_pages);
-    const bool may_follow = options_.post_copy != MoveOptions::PostCopy::kNever;
-    if (rate_ > 0 && !suspending &&
-        (small || round > kMostRounds ||
-         (may_follow && ((round > kFewestRounds && !shorter) || !convergence_.round_helps(pages))) ||
-         options_.post_copy == MoveOptions::PostCopy::kAlways)) {
-      suspending = true;
-      hopeless = may_follow && !small;
-      if (hopeless) {
-        for (const u64 frame : frames) memory.dirty().set(frame);
-        for (const u64 frame : table_frames) table.dirty().set(frame);
-      }
-      suspending_since = Clock::now();
-      record_.enter(*partition_, VasiState::kSuspending);
-      if (options_.transparent) {
-        for (const u64 frame : frames) memory.dirty().set(frame);
-        for (const u64 frame : table_frames) table.dirty().set(frame);
-        return stop_where_it_is();
-      }
-      // Only now: a kernel that finds the state Enabled looks again a second later.
-      agent_sequence_ = agent_->send("migrate", hex(stream_id_));
-    }
-    last_pages = pages;
-    if (!hopeless) send_pages(memory_sender, table_sender, frames, table_frames, writer);
-    if ((pages && !hopeless) || Clock::now() - alive > 1s) {
-      writer.send(FrameType::kRound);
-      alive = Clock::now();
-    }
-    const double took = std::max(milliseconds_since(round_start_), 0.001);
-    const u64 sent = writer.bytes() - bytes_before;
-    convergence_.end_round(took, sent / cpu::kFrameSize);
-    if (pages && !hopeless) record_.note_round(took, pages, sent);
-    if (round == 1 || sent > (4 << 20)) {
-      // Pages of zeros cost time and no bytes: count what was covered, that is what the next rounds need.
-      rate_ = static_cast<double>(pages * cpu::kFrameSize) / took;
-      record_.change([&](Progress& p) { p.bytes_per_second = static_cast<double>(sent) / took * 1000; });
-    }
-    {
-      // The guest looks once a second whether it is to suspend; until it does, copying goes on, so that what
-      // is left then is what it wrote in the last milliseconds.
-      std::unique_lock hold(lock_);
-      changed_.wait_until(hold, round_start_ + kRoundPause,
-                          [&] { return suspended_ || !cancel_reason_.empty(); });
-      // A stop that was accepted is kept, even if the guest suspended itself meanwhile.
-      if (suspended_ && cancel_reason_.empty()) return;
-    }
-    check_cancelled();
-    if (agent_sequence_) {
-      const AgentReply reply = agent_->peek(*agent_sequence_);
-      if (reply.rc && !reply.started)
-        throw std::runtime_error("The partition's agent refused: " + reply.text);
-      if (reply.rc)
-        throw std::runtime_error("The partition gave up with code " + std::to_string(*reply.rc) + ": " +
-                                 reply.text);
-      if (!reply.started && Clock::now() - suspending_since > kStartTimeout)
-        throw std::runtime_error("The partition's agent did not take up the move.");
-    }
-    if (suspending && Clock::now() - suspending_since > kSuspendTimeout) {
-      throw std::runtime_error("The partition did not suspend itself in " +
-                               std::to_string(std::chrono::seconds(kSuspendTimeout).count()) + " seconds.");
-    }
-    if (hopeless) continue;  // The marks stay.
-    frames.clear();
-    table_frames.clear();
-    memory.dirty().harvest(frames);
-    table.dirty().harvest(table_frames);
-    partition_->domain().withhold_writes();
+void SourceMove::attend_agent() {
+  if (!suspending_since_) return;
+  const auto waiting = Clock::now() - *suspending_since_;
+  const AgentReply reply = agent_->peek(*agent_sequence_);
+  if (reply.rc && !reply.started)
+    fail(VasiEntity::kPartition, "The partition's agent refused: " + reply.text);
+  if (reply.rc)
+    fail(VasiEntity::kPartition,
+         "The partition gave up with code " + std::to_string(*reply.rc) + ": " + reply.text);
+  if (!reply.started && waiting > kStartTimeout)
+    fail(VasiEntity::kPartition, "The partition's agent did not take up the move.");
+  if (waiting > kSuspendTimeout) {
+    fail(VasiEntity::kPartition, "The partition did not suspend itself in " +
+                                     std::to_string(std::chrono::seconds(kSuspendTimeout).count()) +
+                                     " seconds.");
   }
 }
 
@@ -292,13 +249,15 @@ void SourceMove::stop_where_it_is() {
     suspended_at_ = Clock::now();
     suspended_ = true;
   }
+  system_.vasi().enter(stream_id_, VasiState::kSuspended);
   freeze(*partition_);
   frozen_ = true;
 }
 
 void SourceMove::wait_for(FrameReader& reader, FrameType type) {
   const Frame frame = reader.read();
-  if (frame.type == FrameType::kRefused) throw std::runtime_error("The destination refused: " + frame.text());
+  if (frame.type == FrameType::kRefused)
+    fail(VasiEntity::kTargetServer, "The destination refused: " + frame.text());
   if (frame.type != type) throw StreamError("The destination answered out of turn.");
 }
 
@@ -310,7 +269,7 @@ void SourceMove::send_last_pages(FrameWriter& writer) {
   partition_->hpt().dirty().harvest(table_frames);
   const auto bytes = static_cast<double>(memory.dirty().count() * cpu::kFrameSize);
   if (options_.post_copy == MoveOptions::PostCopy::kAlways ||
-      (options_.post_copy != MoveOptions::PostCopy::kNever && bytes > rate_ * kWhileSuspendedMs)) {
+      (options_.post_copy != MoveOptions::PostCopy::kNever && bytes > copy_->rate() * kWhileSuspendedMs)) {
     server_ = std::make_unique<PageServer>(memory);
     for (u64 i = 0; i < memory.dirty().words(); i++) server_->left().set_word(i, memory.dirty().word(i));
     // The marks stay: if the move fails, nothing was taken away.
@@ -320,7 +279,23 @@ void SourceMove::send_last_pages(FrameWriter& writer) {
   } else {
     memory.dirty().harvest(frames);
   }
-  send_pages(memory_sender, table_sender, frames, table_frames, writer);
+  send_pages(memory_sender, frames, table_sender, table_frames, writer, record_,
+             [this] { check_cancelled(); });
+}
+
+/// Through the mover's buffers, slice by slice.
+void SourceMove::send_state(FrameWriter& writer) {
+  const std::string state = save_state(*partition_, active_);
+  std::span<const u8> left{reinterpret_cast<const u8*>(state.data()), state.size()};
+  if (!session_) return writer.send(FrameType::kState, left);
+  while (!left.empty()) {
+    const auto slice = left.first(std::min<u64>(left.size(), session_->longest_slice()));
+    if (!system_.vasi().upload(stream_id_, slice))
+      throw std::runtime_error("The mover lends the hypervisor no buffer.");
+    session_->check();
+    left = left.subspan(slice.size());
+  }
+  writer.send(FrameType::kState, state_);
 }
 
 /// The partition runs at the destination. Pages go there until it has all; a connection that is lost is made
@@ -397,14 +372,12 @@ void SourceMove::suspend_and_commit(FrameWriter& writer, RemoteSystem& remote) {
   // Nobody runs the partition until this is over.
   socket_->set_timeout(kSuspendedTimeout);
   if (active_) {
-    record_.enter(*partition_, VasiState::kSuspended);
     quiesced_ = true;
     partition_->quiesce_adapters();
     vios_.quiesce(*partition_);  // From here on nothing of the partition writes: its last pages can be read.
     send_last_pages(writer);
   }
-  const std::string state = save_state(*partition_, active_);
-  writer.send(FrameType::kState, {reinterpret_cast<const u8*>(state.data()), state.size()});
+  send_state(writer);
   writer.send(FrameType::kPrepare);
   FrameReader reader(*socket_);
   wait_for(reader, FrameType::kReady);
@@ -413,7 +386,7 @@ void SourceMove::suspend_and_commit(FrameWriter& writer, RemoteSystem& remote) {
     writer.send(FrameType::kCommit);
     const Frame frame = reader.read();
     if (frame.type == FrameType::kRefused)
-      throw std::runtime_error("The destination refused: " + frame.text());
+      fail(VasiEntity::kTargetServer, "The destination refused: " + frame.text());
     if (frame.type != FrameType::kResumed) throw StreamError("The destination answered out of turn.");
   } catch (const StreamError& problem) {
     // The commit may or may not have arrived: only the destination knows who owns the partition.
@@ -441,7 +414,7 @@ void SourceMove::suspend_and_commit(FrameWriter& writer, RemoteSystem& remote) {
     if (active_) p.suspended_ms = milliseconds_since(suspended_at_);
     p.bytes_transmitted = writer.bytes();
   });
-  if (active_) record_.note(VasiState::kResumed);
+  if (active_) system_.vasi().enter(stream_id_, VasiState::kResumed);
   if (server_) {
     socket_->set_send_buffer(kFollowingBuffer);
     serve_pages(reader, remote);
@@ -465,12 +438,12 @@ void SourceMove::leave() {
     // It stays in doubt there, and the destination knows the answer.
     spdlog::error("migmover: {}", problem.what());
   }
-  record_.enter(*partition_, VasiState::kCompleted);
+  system_.vasi().enter(stream_id_, VasiState::kCompleted);
   decide(false);
   partition_->stop_processors();
   vios_.detach(*partition_);
   partition_->memory().set_tracking(false);
-  partition_->set_mobility(0, nullptr);
+  end_stream();
   system_.remove(partition_->id());
   // Last: whoever is told looks for it elsewhere at once, and must not find it here.
   if (departure_) departure_(*partition_, remote_name_);
@@ -532,15 +505,25 @@ void SourceMove::roll_back(RemoteSystem& remote, const std::string& why) {
   } catch (const std::runtime_error& problem) {
     spdlog::error("migmover: {}", problem.what());
   }
-  const bool enabled = partition_->mobility_listener() == this;
-  if (enabled) record_.enter(*partition_, VasiState::kAborted);
+  const bool enabled = system_.vasi().enter(stream_id_, VasiState::kAborted, abort_reason());
   decide(true);
   // The state stays visible until the guest has seen it: its agent then reports the end of its attempt.
   if (enabled && agent_sequence_)
     agent_->wait_result(*agent_sequence_, 10s);
   else if (active_ && !options_.transparent && agent_->active())
     agent_->send("undocheck");  // Its applications were told that a move may come.
-  if (enabled) partition_->set_mobility(0, nullptr);
+  end_stream();
+}
+
+void SourceMove::fail(VasiEntity because_of, const std::string& why) {
+  const std::lock_guard hold(lock_);
+  abort_reason_ = vasi_reason(because_of, 0);
+  throw std::runtime_error(why);
+}
+
+u32 SourceMove::abort_reason() const {
+  const std::lock_guard hold(lock_);
+  return abort_reason_;
 }
 
 void SourceMove::check_cancelled() {
@@ -549,12 +532,16 @@ void SourceMove::check_cancelled() {
 }
 
 void SourceMove::stop() {
-  const std::lock_guard hold(lock_);
-  if (suspended_ || in_doubt_ || outcome_ || record_.get().finished) {
-    throw std::runtime_error(make_finding(Message::kPastSuspend, {partition_->name()}).text);
+  {
+    const std::lock_guard hold(lock_);
+    const bool late = suspended_ || in_doubt_ || outcome_ || record_.get().finished;
+    if (late) throw std::runtime_error(make_finding(Message::kPastSuspend, {partition_->name()}).text);
   }
-  cancel_reason_ = make_finding(Message::kStopped).text;
-  changed_.notify_all();
+  const u32 reason = vasi_reason(VasiEntity::kOrchestrator, 0);
+  const VasiStatus status = system_.vasi().signal(stream_id_, VasiSignal::kCancel, reason);
+  if (status == VasiStatus::kInvalidStream) return signalled(VasiSignal::kCancel, reason);  // Not yet begun.
+  if (status != VasiStatus::kSuccess)
+    throw std::runtime_error(make_finding(Message::kPastSuspend, {partition_->name()}).text);
 }
 
 bool SourceMove::serving_in_vain() const {
@@ -579,6 +566,7 @@ std::string SourceMove::settle(RemoteSystem& remote) {
     in_doubt_ = false;
   }
   if (theirs) {
+    if (active_) system_.vasi().enter(stream_id_, VasiState::kResumed);  // Unless it is known already.
     if (server_) {
       FrameReader lost(*socket_);
       serve_pages(lost, remote);
@@ -614,12 +602,23 @@ bool SourceMove::suspended() {
   return *outcome_;
 }
 
-void SourceMove::cancelled(u32 reason) {
+void SourceMove::signalled(VasiSignal signal, u32 reason) {
+  if (signal == VasiSignal::kSuspend) {
+    system_.vasi().enter(stream_id_, VasiState::kSuspending, reason);
+    return;
+  }
+  const auto entity = static_cast<VasiEntity>(reason >> 24);
   const std::lock_guard hold(lock_);
   if (suspended_) return;
-  // The first byte says who (LPM 1.5); our own firmware does when the partition is powered off.
-  const char* who = reason >> 24 == 6 ? "The partition's operating system" : "The partition's firmware";
-  cancel_reason_ = std::string(who) + " called the move off (reason 0x" + hex(reason) + ").";
+  abort_reason_ = reason;
+  if (entity == VasiEntity::kOrchestrator) {
+    cancel_reason_ = make_finding(Message::kStopped).text;
+  } else {
+    // Our own firmware does when the partition is powered off.
+    const char* who =
+        entity == VasiEntity::kPartition ? "The partition's operating system" : "The partition's firmware";
+    cancel_reason_ = std::string(who) + " called the move off (reason 0x" + hex(reason) + ").";
+  }
   changed_.notify_all();
 }
 

@@ -11,23 +11,22 @@
 #include <thread>
 #include <vector>
 
-#include "migration/convergence.h"
 #include "migration/description.h"
 #include "migration/migration.h"
 #include "migration/move_record.h"
 #include "migration/ownership.h"
 #include "migration/post_copy.h"
+#include "migration/pre_copy.h"
 #include "migration/rmc_agent.h"
 #include "migration/socket.h"
 #include "migration/stream.h"
+#include "vios/mover_service.h"
 
 namespace baton::migration {
 
-class PageSender;
-
 /// Who owns the partition is decided here: until kCommit is sent it is ours; from then on it is the target's,
 /// unless the target says that it did not start it. Pages that are still here then are sent until it has all.
-class SourceMove final : public hypervisor::MobilityListener {
+class SourceMove final : public hypervisor::VasiOperation {
  public:
   /// Called once, when the partition has left and before it is removed.
   using Departure = std::function<void(hypervisor::Partition&, const std::string& remote)>;
@@ -58,18 +57,26 @@ class SourceMove final : public hypervisor::MobilityListener {
   /// The process ends: nobody waits for an outcome any more.
   void shut_down();
 
-  // -- hypervisor::MobilityListener
+  // -- hypervisor::VasiOperation: the hypervisor's part
+  u64 bytes_left() override { return record_.get().bytes_remaining; }
+  bool download(std::span<const u8> data) override { return false; }
+  void signalled(hypervisor::VasiSignal signal, u32 reason) override;
+  void entered(hypervisor::VasiState state, u32 reason) override { record_.note(state); }
+  void uploaded(u64 correlator, hypervisor::VasiStatus status) override {}
+  Work donated() override;
   bool suspended() override;
-  void cancelled(u32 reason) override;
 
  private:
   void move(RemoteSystem& remote, const Description& description);
-  void copy_while_running(FrameWriter& writer);
+  void open_stream();
+  void end_stream();
+  void copy_while_running();
+  void begin_suspension();
   void stop_where_it_is();
-  void send_pages(PageSender& memory, PageSender& table, const std::vector<u64>& frames,
-                  const std::vector<u64>& table_frames, FrameWriter& writer);
+  void attend_agent();
   void suspend_and_commit(FrameWriter& writer, RemoteSystem& remote);
   void send_last_pages(FrameWriter& writer);
+  void send_state(FrameWriter& writer);
   void serve_pages(FrameReader& reader, RemoteSystem& remote);
   bool serve_again(RemoteSystem& remote, const std::string& problem);
   std::unique_ptr<Socket> connect(Channel channel);
@@ -78,6 +85,8 @@ class SourceMove final : public hypervisor::MobilityListener {
   void close_demand();
   void wait_for(FrameReader& reader, FrameType type);
   void check_cancelled();
+  u32 abort_reason() const;
+  [[noreturn]] void fail(hypervisor::VasiEntity because_of, const std::string& why);
   void decide(bool resume_here);
   void roll_back(RemoteSystem& remote, const std::string& why);
   void leave();
@@ -100,18 +109,22 @@ class SourceMove final : public hypervisor::MobilityListener {
   Key key_{};
   std::unique_ptr<Socket> socket_;
   std::optional<FrameWriter> writer_;
-  Convergence convergence_;
-  std::chrono::steady_clock::time_point round_start_{};
-  double rate_ = 0;                     ///< Bytes of pages a millisecond.
+  std::unique_ptr<vios::MoverService::Session> session_;  ///< Of an active move.
+  std::optional<PreCopy> copy_;
+  std::vector<u8> state_;               ///< Of the partition, as far as it went through the mover.
+  std::exception_ptr failure_;          ///< Of donated().
   std::unique_ptr<PageServer> server_;  ///< Not null once the partition may start without all its pages.
   std::unique_ptr<Socket> demand_;
   std::thread demand_thread_;
   std::optional<u32> agent_sequence_;
+  std::optional<std::chrono::steady_clock::time_point> suspending_since_;
   bool shell_made_ = false, quiesced_ = false, frozen_ = false;
 
   mutable std::mutex lock_;
   std::condition_variable changed_;
   std::string cancel_reason_;
+  /// What the state Aborted will say (LPM 1.5).
+  u32 abort_reason_ = hypervisor::vasi_reason(hypervisor::VasiEntity::kSourceServer, 0);
   bool suspended_ = false, in_doubt_ = false, closing_ = false, dropped_ = false;
   std::optional<bool> outcome_;  ///< What suspended() returns.
   std::chrono::steady_clock::time_point suspended_at_{};

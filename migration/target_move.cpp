@@ -12,7 +12,9 @@
 namespace baton::migration {
 namespace {
 
+using hypervisor::VasiRole;
 using hypervisor::VasiState;
+using hypervisor::VasiStatus;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
@@ -56,12 +58,34 @@ TargetMove::TargetMove(hypervisor::ManagedSystem& system, vios::Vios& vios, cons
     p.total_bytes = active_ ? partition_->memory().size() + partition_->hpt().bytes() : 0;
     p.bytes_remaining = p.total_bytes;
   });
-  partition_->set_mobility(stream_id_, this);
-  record_.note(VasiState::kEnabled);
+  try {
+    if (!system_.vasi().expect(stream_id_, VasiRole::kTargetMover, *this))
+      throw std::runtime_error("The migration stream has a number that is in use.");
+    partition_->set_stream(stream_id_);
+    if (!active_) return;  // Movers take part in active moves alone.
+    vios::MoverService* mover = vios_.mover_service();
+    if (!mover) throw std::runtime_error("The Virtual I/O Server is no mover service partition.");
+    session_ = mover->open(stream_id_, VasiRole::kTargetMover, {});
+  } catch (...) {
+    end_stream();
+    vios_.detach(*partition_);
+    system_.remove(partition_->id());
+    throw;
+  }
 }
 
-TargetMove::~TargetMove() {
-  if (partition_->mobility_listener() == this) partition_->set_mobility(0, nullptr);
+TargetMove::~TargetMove() { end_stream(); }
+
+void TargetMove::end_stream() {
+  session_.reset();
+  if (partition_->stream_id() == stream_id_) partition_->set_stream(0);
+  system_.vasi().forget(stream_id_);
+}
+
+bool TargetMove::download(std::span<const u8> data) {
+  if (state_.size() + data.size() > longest_payload(FrameType::kState)) return false;
+  state_.insert(state_.end(), data.begin(), data.end());
+  return true;
 }
 
 bool TargetMove::take(const Key& key, Channel channel) {
@@ -123,7 +147,8 @@ void TargetMove::finish() {
     if (finishing_) return;
     finishing_ = true;
   }
-  if (active_) record_.enter(*partition_, VasiState::kCompleted);
+  system_.vasi().enter(stream_id_, VasiState::kCompleted);
+  session_.reset();
   const cpu::Memory::Waits waits = partition_->memory().waits();
   const auto milliseconds = [](std::chrono::nanoseconds time) {
     return std::chrono::duration<double, std::milli>(time).count();
@@ -214,11 +239,13 @@ void TargetMove::receive(Socket& socket, bool again) {
         }
         case FrameType::kState:
           in_turn(!restored);
-          restore_state(*partition_, frame.payload, active_);
-          restored = true;
+          if (session_ ? session_->download(frame.payload) != VasiStatus::kSuccess : !download(frame.payload))
+            throw StreamError("The migration stream is damaged: the partition's state is too long.");
           break;
         case FrameType::kPrepare:
-          in_turn(restored && !ready);
+          in_turn(!ready && !state_.empty());
+          restore_state(*partition_, state_, active_);
+          restored = true;
           if (active_) {
             if (!memory->complete() || !table->complete())
               throw StreamError("The migration stream is damaged: pages are missing.");
@@ -276,7 +303,6 @@ void TargetMove::note_received() {
 void TargetMove::start(FrameWriter& writer) {
   if (active_) {
     partition_->resume_adapters();
-    partition_->set_vasi_state(VasiState::kResumed);
   }
   {
     const std::lock_guard hold(lock_);
@@ -286,7 +312,7 @@ void TargetMove::start(FrameWriter& writer) {
     resumed_ = announced_ = Clock::now();
   }
   if (active_) {
-    record_.note(VasiState::kResumed);
+    system_.vasi().enter(stream_id_, VasiState::kResumed);
     try {
       partition_->start_restored();
     } catch (const std::exception& problem) {
@@ -294,7 +320,7 @@ void TargetMove::start(FrameWriter& writer) {
       partition_->set_error(problem.what());
     }
   } else {
-    record_.enter(*partition_, VasiState::kCompleted);
+    system_.vasi().enter(stream_id_, VasiState::kCompleted);
   }
   try {
     writer.send(FrameType::kResumed);
@@ -306,7 +332,9 @@ void TargetMove::start(FrameWriter& writer) {
 
 void TargetMove::undo(const std::string& why) {
   partition_->memory().give_up();
-  partition_->set_mobility(0, nullptr);
+  system_.vasi().enter(stream_id_, VasiState::kAborted,
+                       hypervisor::vasi_reason(hypervisor::VasiEntity::kTargetServer, 0));
+  end_stream();
   vios_.detach(*partition_);
   system_.remove(partition_->id());
   record_.finish(false, why);
@@ -345,7 +373,7 @@ bool TargetMove::over() {
   const std::lock_guard hold(lock_);
   if (!record_.get().finished) return false;
   // The partition may have moved on before its stream was forgotten.
-  return phase_ == Phase::kUndone || !active_ || stream_ended_ || partition_->mobility_listener() != this;
+  return phase_ == Phase::kUndone || !active_ || stream_ended_ || partition_->stream_id() != stream_id_;
 }
 
 void TargetMove::tick() {
@@ -365,7 +393,7 @@ void TargetMove::tick() {
   }
   if (stopped && !incomplete()) finish();
   if (announce) vios_.announce(*partition_);
-  if (end && partition_->mobility_listener() == this) partition_->set_mobility(0, nullptr);
+  if (end) end_stream();
   if (late) call_off("The source's mover did not come in a minute.");
 }
 

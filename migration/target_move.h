@@ -15,10 +15,11 @@
 #include "migration/post_copy.h"
 #include "migration/socket.h"
 #include "migration/stream.h"
+#include "vios/mover_service.h"
 
 namespace baton::migration {
 
-class TargetMove final : public hypervisor::MobilityListener {
+class TargetMove final : public hypervisor::VasiOperation {
  public:
   /// Makes the shell. Throws std::runtime_error when it cannot be made; nothing is left then.
   TargetMove(hypervisor::ManagedSystem& system, vios::Vios& vios, const Description& description,
@@ -60,9 +61,14 @@ class TargetMove final : public hypervisor::MobilityListener {
   /// stream.
   void tick();
 
-  // -- hypervisor::MobilityListener: the partition is not to be suspended by this stream again.
+  // -- hypervisor::VasiOperation: the hypervisor's part. The partition is not suspended by this stream again.
+  u64 bytes_left() override { return record_.get().bytes_remaining; }
+  bool download(std::span<const u8> data) override;
+  void signalled(hypervisor::VasiSignal signal, u32 reason) override {}
+  void entered(hypervisor::VasiState state, u32 reason) override { record_.note(state); }
+  void uploaded(u64 correlator, hypervisor::VasiStatus status) override {}
+  Work donated() override { return Work::kBlocked; }  ///< The peer's data is what there is to do.
   bool suspended() override { return true; }
-  void cancelled(u32) override {}
 
  private:
   enum class Phase { kWaiting, kReceiving, kOwned, kUndone };
@@ -72,6 +78,7 @@ class TargetMove final : public hypervisor::MobilityListener {
   void note_received();
   void finish();
   void undo(const std::string& why);
+  void end_stream();
 
   hypervisor::ManagedSystem& system_;
   vios::Vios& vios_;
@@ -82,6 +89,8 @@ class TargetMove final : public hypervisor::MobilityListener {
   std::shared_ptr<hypervisor::Partition> partition_;
   std::shared_ptr<PageClient> client_;
   MoveRecord record_;
+  std::unique_ptr<vios::MoverService::Session> session_;  ///< Of an active move, until it is over.
+  std::vector<u8> state_;                                 ///< Of the partition, as far as it came.
   const std::chrono::steady_clock::time_point made_ = std::chrono::steady_clock::now();
 
   std::mutex lock_;

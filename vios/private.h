@@ -8,6 +8,7 @@
 #include "hypervisor/adapter.h"
 #include "vios/announcer.h"
 #include "vios/ethernet_switch.h"
+#include "vios/mover_service.h"
 #include "vios/vios.h"
 #include "vios/vscsi_server.h"
 
@@ -61,6 +62,7 @@ struct Vios::Private {
   std::unique_ptr<devices::LanConnection> lan;
   std::atomic<devices::LanConnection*> uplink{nullptr};
   std::unique_ptr<Announcer> announcer;
+  std::unique_ptr<MoverService> mover_service;
 };
 
 /// "U9117.MMA.10BA70A-V1-C12": a slot of the VIOS.

@@ -22,6 +22,7 @@ constexpr u32 kHighestTarget = 63;
 
 Vios::Vios(hypervisor::ManagedSystem& system, ViosConfig config)
     : system_(system), config_(std::move(config)), p_(std::make_unique<Private>()) {
+  if (config_.msp) p_->mover_service = std::make_unique<MoverService>(system.vasi());
   if (config_.uplink.empty() || config_.bridged_vlans.empty()) return;
   EthernetSwitch::PortConfig trunk;
   trunk.pvid = config_.bridged_vlans.front();
@@ -184,6 +185,8 @@ Vios::Private::Attachment* Vios::Private::find(Partition& partition) {
   const auto found = attachments.find(partition.id());
   return found == attachments.end() || found->second.partition != &partition ? nullptr : &found->second;
 }
+
+MoverService* Vios::mover_service() { return p_->mover_service.get(); }
 
 void Vios::attach_shell(Partition& partition) {
   std::lock_guard guard(p_->lock);

@@ -30,6 +30,7 @@ struct ViosConfig {
   std::vector<u16> bridged_vlans{1};  ///< VLANs that the SEA bridges; the first is the untagged one.
 };
 
+class MoverService;
 class VscsiServer;
 class EthernetSwitch;
 
@@ -68,6 +69,8 @@ class Vios final : public hypervisor::IoServer {
   bool clients_migratable(hypervisor::Partition& partition) const;
 
   // -- mobility
+  /// Null: it is no mover service partition.
+  MoverService* mover_service();
   /// Destination: connects adapters and opens the disks, but takes no reservation (the shell partition).
   void attach_shell(hypervisor::Partition& partition);
   /// Source at suspension: finishes every request in flight, drops what was not started, answers nothing

@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "hypervisor/device_tree.h"
+#include "quiet_operation.h"
 #include "support.h"
 
 namespace baton::hypervisor::test {
@@ -289,7 +290,7 @@ TEST_F(GuestTest, PageTableCallsDoNotWaitForEachOther) {
 
 // ---- suspension
 
-class SuspendListener : public MobilityListener {
+class Suspension : public QuietOperation {
  public:
   bool suspended() override {
     std::unique_lock lock(lock_);
@@ -298,7 +299,6 @@ class SuspendListener : public MobilityListener {
     changed_.wait(lock, [&] { return answered_; });
     return here_;
   }
-  void cancelled(u32) override {}
   bool wait() {
     std::unique_lock lock(lock_);
     return changed_.wait_for(lock, std::chrono::seconds(5), [&] { return reached_; });
@@ -358,19 +358,25 @@ class SuspendTest : public GuestTest {
   }
   void go() {
     ASSERT_TRUE(eventually([&] { return result(0) == 1; }));
-    partition->set_mobility(kStream, &listener);
-    partition->set_vasi_state(VasiState::kSuspending);
+    vasi().expect(kStream, VasiRole::kSourceMover, suspension);
+    partition->set_stream(kStream);
+    vasi().enter(kStream, VasiState::kSuspending);
     partition->memory().store<u32>(kResults + 20, 99);
     partition->memory().store<u32>(kResults + 28, 1);
   }
-  SuspendListener listener;
+  VasiService& vasi() { return partition->system().vasi(); }
+  void end_stream() {
+    partition->set_stream(0);
+    vasi().forget(kStream);
+  }
+  Suspension suspension;
 };
 
 TEST_F(SuspendTest, AbortedMoveReturns9000) {
   write_program(true);
   run();
   go();
-  ASSERT_TRUE(listener.wait());
+  ASSERT_TRUE(suspension.wait());
   EXPECT_EQ(partition->vasi_state(), VasiState::kSuspended);
   EXPECT_EQ(partition->processors()[0]->dispatch(), Dispatch::kSuspended);
   EXPECT_EQ(partition->processors()[1]->dispatch(), Dispatch::kJoined);
@@ -378,12 +384,13 @@ TEST_F(SuspendTest, AbortedMoveReturns9000) {
   partition->processors()[1]->prod();  // Must not wake it now.
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   EXPECT_EQ(result(4), 0U);
-  listener.answer(true);
+  vasi().enter(kStream, VasiState::kAborted);
+  suspension.answer(true);
   ASSERT_TRUE(eventually([&] { return result(3) == 1 && result(4) == 1; }));
   EXPECT_EQ(static_cast<i32>(result(1)), 9000);
   EXPECT_EQ(result(5), 0U);  // H_JOIN gave H_SUCCESS.
   EXPECT_EQ(partition->vasi_state(), VasiState::kAborted);
-  partition->set_mobility(0, nullptr);
+  end_stream();
 }
 
 TEST_F(SuspendTest, OtherThreadsActive) {
@@ -392,14 +399,14 @@ TEST_F(SuspendTest, OtherThreadsActive) {
   go();
   ASSERT_TRUE(eventually([&] { return result(3) == 1; }));
   EXPECT_EQ(static_cast<i32>(result(1)), rtas::kThreadsActive);
-  partition->set_mobility(0, nullptr);
+  end_stream();
 }
 
 TEST_F(SuspendTest, MovedPartitionGoesOnElsewhere) {
   write_program(true);
   run();
   go();
-  ASSERT_TRUE(listener.wait());
+  ASSERT_TRUE(suspension.wait());
   partition->quiesce_adapters();
   ManagedSystem there({"B", "9117-MMA", "10F6A0B", 1 << 30, 8}, "");
   Profile profile = partition->profile();
@@ -425,9 +432,9 @@ TEST_F(SuspendTest, MovedPartitionGoesOnElsewhere) {
   moved->restore_platform(partition->save_platform());
   moved->resume_adapters();
   moved->start_restored();
-  listener.answer(false);
+  suspension.answer(false);
   partition->stop_processors();
-  partition->set_mobility(0, nullptr);
+  end_stream();
   EXPECT_EQ(partition->state(), PartitionState::kNotActivated);
   EXPECT_EQ(result(3), 0U);
   EXPECT_EQ(result(1), 0U);

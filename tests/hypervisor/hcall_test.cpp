@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hypervisor/device_tree.h"
+#include "quiet_operation.h"
 #include "support.h"
 
 namespace baton::hypervisor::test {
@@ -233,27 +234,31 @@ TEST_F(HcallTest, InterruptCalls) {
   EXPECT_EQ(hcall(0x70, {u64{1} << 32}), h::Parameter);
 }
 
-class Listener : public MobilityListener {
+class Cancelled : public QuietOperation {
  public:
-  bool suspended() override { return true; }
-  void cancelled(u32 why) override { reason = why; }
+  void signalled(VasiSignal, u32 why) override { reason = why; }
   u32 reason = 0;
 };
 
 TEST_F(HcallTest, VasiStateAndSignal) {
   EXPECT_EQ(hcall(0x2A4, {0}), h::Parameter);
-  Listener listener;
-  partition->set_mobility(0x1122334455667788, &listener);
+  Cancelled operation;
+  VasiService& vasi = partition->system().vasi();
+  vasi.expect(0x1122334455667788, VasiRole::kSourceMover, operation);
+  EXPECT_EQ(hcall(0x2A4, {0x1122334455667788}), h::Parameter) << "not this partition's";
+  partition->set_stream(0x1122334455667788);
   EXPECT_EQ(hcall(0x2A4, {0x1122334455667788}), h::Success);
   EXPECT_EQ(out(0), 1U);
   EXPECT_EQ(hcall(0x2A4, {1}), h::Parameter);
   EXPECT_EQ(hcall(0x2A0, {1, 1, 0}), h::Parameter);
   EXPECT_EQ(hcall(0x2A0, {0x1122334455667788, 3, 0}), h::P2);
   EXPECT_EQ(hcall(0x2A0, {0x1122334455667788, 1, 0x06000010}), h::Success);
-  EXPECT_EQ(listener.reason, 0x06000010U);
-  partition->set_vasi_state(VasiState::kSuspended);
+  EXPECT_EQ(operation.reason, 0x06000010U);
+  vasi.enter(0x1122334455667788, VasiState::kSuspending);
+  vasi.enter(0x1122334455667788, VasiState::kSuspended);
   EXPECT_EQ(hcall(0x2A0, {0x1122334455667788, 1, 0}), h::Noop);
-  partition->set_mobility(0, nullptr);
+  partition->set_stream(0);
+  vasi.forget(0x1122334455667788);
   EXPECT_EQ(hcall(0x2A4, {0x1122334455667788}), h::Parameter);
 }
 

@@ -26,8 +26,10 @@ class Operation final : public VasiOperation {
     signals.push_back(signal);
     reason = why;
   }
+  void entered(VasiState state, u32 why) override { entries.emplace_back(state, why); }
   void uploaded(u64 correlator, VasiStatus status) override { answers.emplace_back(correlator, status); }
   Work donated() override { return work; }
+  bool suspended() override { return here; }
 
   u64 left = 4096;
   bool sound = true;
@@ -35,7 +37,9 @@ class Operation final : public VasiOperation {
   std::vector<VasiSignal> signals;
   u32 reason = 0;
   std::vector<std::pair<u64, VasiStatus>> answers;
+  std::vector<std::pair<VasiState, u32>> entries;
   Work work = Work::kMore;
+  bool here = true;
 };
 
 constexpr u64 kStream = 0x1122334455667788;
@@ -47,7 +51,9 @@ class Vasi : public testing::Test {
     for (u64 at = 0; at < memory_.size(); at += 4096) window_.put(at, at | 3);
   }
 
-  void send(const Bytes& m) { service_.receive({load_be<u64>(m.data()), load_be<u64>(m.data() + 8)}); }
+  void send(const Bytes& m) {
+    service_.receive(adapter_, {load_be<u64>(m.data()), load_be<u64>(m.data() + 8)});
+  }
   Bytes next() {
     Bytes out{};
     if (queue_.empty()) {
@@ -93,10 +99,8 @@ class Vasi : public testing::Test {
   cpu::Memory memory_{1 << 20};
   TceTable window_{0x10000001, memory_, 1 << 21};
   std::deque<CrqEntry> queue_;
-  VasiService service_{window_, [this](const CrqEntry& entry) {
-                         queue_.push_back(entry);
-                         return true;
-                       }};
+  VasiAdapter adapter_{window_, [this](const CrqEntry& entry) { queue_.push_back(entry); }};
+  VasiService service_;
   Operation operation_;
 };
 
@@ -130,7 +134,7 @@ TEST_F(Vasi, OpenNegotiatesHandles) {
   EXPECT_EQ(load_be<u32>(&closed[4]), kTop);
   EXPECT_EQ(status(ask(message(VasiFormat::kClose, bottoms[0]))), VasiStatus::kInvalidBottom);
   EXPECT_EQ(status(open()), VasiStatus::kSuccess);
-  service_.reset();
+  service_.reset(adapter_);
   EXPECT_EQ(status(ask(message(VasiFormat::kClose, bottoms[1]))), VasiStatus::kInvalidBottom);
 }
 
@@ -250,7 +254,7 @@ TEST_F(Vasi, DownloadsInBothForms) {
   EXPECT_EQ(status(ask(message(VasiFormat::kDownload, bottom, descriptor))), VasiStatus::kSuccess)
       << "what comes later is flushed";
   EXPECT_EQ(status(open(kStream, 2)), VasiStatus::kStreamAborted);
-  EXPECT_EQ(service_.donate(u64{kTop} << 32 | bottom), h::Aborted);
+  EXPECT_EQ(service_.donate(adapter_, u64{kTop} << 32 | bottom), h::Aborted);
 }
 
 TEST_F(Vasi, EveryOrderOfStates) {
@@ -324,13 +328,13 @@ TEST_F(Vasi, ProgressAndDonatedCycles) {
   EXPECT_EQ(answer[1], 0x90);
   EXPECT_EQ(load_be<u64>(&answer[8]), 0x123456789u);
   const u64 handle = u64{kTop} << 32 | bottom;
-  EXPECT_EQ(service_.donate(handle), h::InProgress);
+  EXPECT_EQ(service_.donate(adapter_, handle), h::InProgress);
   operation_.work = VasiOperation::Work::kBlocked;
-  EXPECT_EQ(service_.donate(handle), h::LongBusy1ms);
+  EXPECT_EQ(service_.donate(adapter_, handle), h::LongBusy1ms);
   operation_.work = VasiOperation::Work::kDone;
-  EXPECT_EQ(service_.donate(handle), h::Success);
-  EXPECT_EQ(service_.donate(handle + 1), h::Parameter);
-  EXPECT_EQ(service_.donate(handle ^ u64{1} << 40), h::Parameter) << "another TOP";
+  EXPECT_EQ(service_.donate(adapter_, handle), h::Success);
+  EXPECT_EQ(service_.donate(adapter_, handle + 1), h::Parameter);
+  EXPECT_EQ(service_.donate(adapter_, handle ^ u64{1} << 40), h::Parameter) << "another TOP";
 }
 
 TEST_F(Vasi, WrongFormatsAndReservedBytes) {
@@ -367,7 +371,7 @@ TEST_F(Vasi, RandomMessagesHarmNothing) {
     if (random() % 4 == 0) store_be<u64>(&m[8], kStream + random() % 2);
     send(m);
     if (random() % 64 == 0) service_.upload(kStream, std::vector<u8>(random() % 5000));
-    if (random() % 64 == 0) service_.donate(random() % 16);
+    if (random() % 64 == 0) service_.donate(adapter_, random() % 16);
     queue_.clear();
   }
 }

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "migration/pre_copy.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace baton::migration {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr double kSmallEnoughMs = 20;  ///< A residue that is sent in this time is worth a suspension.
+constexpr u32 kMostRounds = 20;  ///< A partition that writes faster than we send is suspended all the same.
+constexpr u32 kFewestRounds =
+    2;  ///< Before rounds that do not become shorter are believed, if speeds say else.
+constexpr u64 kNoteInterval = 2048;   ///< Frames.
+constexpr u64 kMeasurable = 4 << 20;  ///< Bytes in a round that say how fast it goes.
+
+}  // namespace
+
+void send_pages(PageSender& memory, const std::vector<u64>& frames, PageSender& table,
+                const std::vector<u64>& table_frames, const FrameWriter& writer, MoveRecord& record,
+                const std::function<void()>& check) {
+  u64 left = frames.size() + table_frames.size();
+  const auto note = [&] {
+    record.change([&](Progress& p) {
+      p.bytes_transmitted = writer.bytes();
+      p.dirty_pages = left;
+      p.bytes_remaining = left * cpu::kFrameSize;
+    });
+  };
+  const auto each = [&](PageSender& sender, const std::vector<u64>& numbers) {
+    for (const u64 frame : numbers) {
+      sender.add(frame);
+      if (--left % kNoteInterval == 0) {
+        note();
+        check();
+      }
+    }
+    sender.flush();
+  };
+  each(memory, frames);
+  each(table, table_frames);
+  note();
+}
+
+PreCopy::PreCopy(hypervisor::Partition& partition, FrameWriter& writer, MoveRecord& record,
+                 const MoveOptions& options, std::function<void()> check)
+    : partition_(partition),
+      writer_(writer),
+      record_(record),
+      options_(options),
+      check_(std::move(check)),
+      memory_sender_(writer, partition.memory()),
+      table_sender_(writer, partition.hpt()),
+      frames_(partition.memory().frames()),
+      table_frames_(partition.hpt().bytes() / cpu::kFrameSize) {
+  memory_sender_.skip_unchanged();
+  std::iota(frames_.begin(), frames_.end(), u64{0});
+  std::iota(table_frames_.begin(), table_frames_.end(), u64{0});
+  partition_.memory().set_tracking(true);
+  partition_.memory().dirty().clear_all();
+  partition_.hpt().dirty().clear_all();
+  partition_.domain().withhold_writes();
+}
+
+bool PreCopy::small() const { return static_cast<double>(due() * cpu::kFrameSize) < rate_ * kSmallEnoughMs; }
+
+bool PreCopy::enough() const {
+  if (rate_ == 0) return false;
+  const bool shorter = static_cast<double>(due()) <= Convergence::kShorter * static_cast<double>(last_pages_);
+  return small() || round_ > kMostRounds ||
+         (may_follow() && ((round_ > kFewestRounds && !shorter) || !convergence_.round_helps(due()))) ||
+         options_.post_copy == MoveOptions::PostCopy::kAlways;
+}
+
+void PreCopy::put_back(bool for_good) {
+  for (const u64 frame : frames_) partition_.memory().dirty().set(frame);
+  for (const u64 frame : table_frames_) partition_.hpt().dirty().set(frame);
+  resting_ = for_good;
+}
+
+void PreCopy::round() {
+  const auto start = Clock::now();
+  const u64 pages = due(), bytes_before = writer_.bytes();
+  record_.change([&](Progress& p) {
+    p.round = round_;
+    p.dirty_pages = pages;
+  });
+  last_pages_ = pages;
+  convergence_.begin_round();
+  const auto look = [&] {
+    if (const double ms = milliseconds_since(start); convergence_.wants_look(ms))
+      convergence_.look(ms, partition_.memory().dirty().count());
+  };
+  if (!resting_)
+    send_pages(memory_sender_, frames_, table_sender_, table_frames_, writer_, record_, [&] {
+      look();
+      check_();
+    });
+  if (!resting_) look();
+  if ((pages && !resting_) || Clock::now() - alive_ > 1s) {
+    writer_.send(FrameType::kRound);
+    alive_ = Clock::now();
+  }
+  const double took = std::max(milliseconds_since(start), 0.001);
+  const u64 sent = writer_.bytes() - bytes_before;
+  convergence_.end_round(took, sent / cpu::kFrameSize);
+  if (pages && !resting_) record_.note_round(took, pages, sent);
+  if (round_ > 1 && sent <= kMeasurable) return;
+  // Pages of zeros cost time and no bytes: count what was covered, that is what the next rounds need.
+  rate_ = static_cast<double>(pages * cpu::kFrameSize) / took;
+  record_.change([&](Progress& p) { p.bytes_per_second = static_cast<double>(sent) / took * 1000; });
+}
+
+void PreCopy::next() {
+  if (resting_) return;  // The marks stay.
+  frames_.clear();
+  table_frames_.clear();
+  partition_.memory().dirty().harvest(frames_);
+  partition_.hpt().dirty().harvest(table_frames_);
+  partition_.domain().withhold_writes();
+  ++round_;
+}
+
+}  // namespace baton::migration

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copying a partition while it runs: rounds over all pages, then over those that were written since.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <vector>
+
+#include "hypervisor/partition.h"
+#include "migration/convergence.h"
+#include "migration/migration.h"
+#include "migration/move_record.h"
+#include "migration/page_engine.h"
+#include "migration/stream.h"
+
+namespace baton::migration {
+
+/// Order in each round: take the marks, withhold writes (which waits for stores under way), copy. A store
+/// that comes after the copy marks its page again.
+class PreCopy {
+ public:
+  /// Begins to track writes; all pages are due. `check` is called now and then and may throw.
+  PreCopy(hypervisor::Partition& partition, FrameWriter& writer, MoveRecord& record,
+          const MoveOptions& options, std::function<void()> check);
+
+  /// Whether the partition is to be suspended before the next round: that would be short, or rounds do not
+  /// become shorter.
+  bool enough() const;
+  /// Sends what is due, unless rest() was called.
+  void round();
+  /// What was written since is due. Not after the last round: its marks say what is left.
+  void next();
+  /// The pages that are due are marked again and stay so. `for_good`: what would be sent now would be written
+  /// again before the partition is suspended, so that nothing is.
+  void put_back(bool for_good);
+  bool may_follow() const { return options_.post_copy != MoveOptions::PostCopy::kNever; }
+  bool small() const;
+  double rate() const { return rate_; }  ///< Bytes of pages a millisecond; 0: not known yet.
+
+ private:
+  u64 due() const { return frames_.size() + table_frames_.size(); }
+
+  hypervisor::Partition& partition_;
+  FrameWriter& writer_;
+  MoveRecord& record_;
+  const MoveOptions& options_;
+  const std::function<void()> check_;
+  PageSender memory_sender_, table_sender_;
+  std::vector<u64> frames_, table_frames_;
+  u32 round_ = 1;
+  u64 last_pages_ = 0;
+  bool resting_ = false;
+  double rate_ = 0;
+  Convergence convergence_;
+  std::chrono::steady_clock::time_point alive_ = std::chrono::steady_clock::now();
+};
+
+/// Sends frames of memory and of the page table, and notes how it goes; `check` may throw.
+void send_pages(PageSender& memory, const std::vector<u64>& frames, PageSender& table,
+                const std::vector<u64>& table_frames, const FrameWriter& writer, MoveRecord& record,
+                const std::function<void()>& check);
+
+}  // namespace baton::migration
