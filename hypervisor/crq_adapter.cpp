@@ -94,6 +94,21 @@ i64 CrqAdapter::h_send_crq(const CrqEntry& entry) {
 }
 
 i64 CrqAdapter::h_enable_crq() {
+  {
+    std::lock_guard guard(lock_);
+    if (!registered_) return h::Closed;
+  }
+  // What is mapped will be used as soon as the queue is enabled. Some waiting here is short; Linux, which is
+  // told to ask again, does so after 100 ms.
+  constexpr u32 kAwaited = 32;
+  switch (tce_.await_pages(kAwaited)) {
+    case TceTable::Pages::kSomeMissing:
+      return h::LongBusy10ms;
+    case TceTable::Pages::kLost:
+      return h::Hardware;
+    case TceTable::Pages::kHere:
+      break;
+  }
   std::lock_guard guard(lock_);
   if (!registered_) return h::Closed;
   disabled_ = false;

@@ -15,11 +15,11 @@ class VirtualProcessor;
 /// Status codes in r3 (PAPR 2).
 namespace h {
 inline constexpr i64 Success = 0, Busy = 1, Closed = 2, NotAvailable = 3, Constrained = 4, Partial = 5,
-                     InProgress = 14, Continue = 18, LongBusy1ms = 9900, Hardware = -1, Function = -2,
-                     Privilege = -3, Parameter = -4, BadMode = -5, PtegFull = -6, NotFound = -7,
-                     ReservedDabr = -8, NoMem = -9, Authority = -10, Permission = -11, Dropped = -12,
-                     SourceParm = -13, DestParm = -14, Resource = -16, State = -75, Aborted = -54, P2 = -55,
-                     P3 = -56, P4 = -57, Noop = -63, TooBig = -64;
+                     InProgress = 14, Continue = 18, LongBusy1ms = 9900, LongBusy10ms = 9901, Hardware = -1,
+                     Function = -2, Privilege = -3, Parameter = -4, BadMode = -5, PtegFull = -6,
+                     NotFound = -7, ReservedDabr = -8, NoMem = -9, Authority = -10, Permission = -11,
+                     Dropped = -12, SourceParm = -13, DestParm = -14, Resource = -16, State = -75,
+                     Aborted = -54, P2 = -55, P3 = -56, P4 = -57, Noop = -63, TooBig = -64;
 }
 
 /// One call in flight on its virtual processor's host thread. Registers are the guest's own: handlers read

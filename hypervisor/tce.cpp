@@ -75,6 +75,16 @@ bool TceTable::write(u64 ioba, std::span<const u8> data) {
   });
 }
 
+TceTable::Pages TceTable::await_pages(u32 most) const {
+  for (u64 ioba = 0; ioba < window_bytes() && memory_.expected(); ioba += cpu::kFrameSize) {
+    const u64 tce = entry(ioba), frame = tce >> cpu::kFrameShift;
+    if (!(tce & kPermissions) || memory_.present(frame)) continue;
+    if (most-- == 0) return Pages::kSomeMissing;
+    if (!memory_.await(frame)) return Pages::kLost;
+  }
+  return Pages::kHere;
+}
+
 std::vector<u64> TceTable::save() const {
   std::vector<u64> saved(entries_.size());
   for (u64 i = 0; i < saved.size(); i++) saved[i] = entry(i << 12);

@@ -30,6 +30,11 @@ class TceTable {
   /// True if [ioba, +length) is mapped with the permission.
   bool check(u64 ioba, u64 length, bool write) const;
 
+  /// After a move: waits for mapped pages that are still at the source, at most for so many, each of which
+  /// brings neighbours along. Outside guest code, without locks.
+  enum class Pages { kHere, kSomeMissing, kLost };
+  Pages await_pages(u32 most) const;
+
   std::vector<u64> save() const;  ///< Non-empty prefix of entries, host order.
   void restore(std::span<const u64> entries);
 

@@ -419,6 +419,7 @@ void SourceMove::suspend_and_commit(FrameWriter& writer, RemoteSystem& remote) {
     socket_->set_send_buffer(kFollowingBuffer);
     serve_pages(reader, remote);
   }
+  system_.vasi().enter(stream_id_, VasiState::kCompleted);  // Before it is at the destination (LPM 1.6).
   try {
     writer_->send(FrameType::kCompleted);
     // The destination closes when its side is complete too: who asks after the move sees it so on both.
@@ -438,7 +439,7 @@ void SourceMove::leave() {
     // It stays in doubt there, and the destination knows the answer.
     spdlog::error("migmover: {}", problem.what());
   }
-  system_.vasi().enter(stream_id_, VasiState::kCompleted);
+  system_.vasi().enter(stream_id_, VasiState::kCompleted);  // Unless it is already.
   decide(false);
   partition_->stop_processors();
   vios_.detach(*partition_);

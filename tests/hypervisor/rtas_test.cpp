@@ -253,6 +253,43 @@ TEST_F(MovedTest, UpdateNodes) {
   EXPECT_EQ(rtas("ibm,update-nodes", {kArea, 1}), rtas::kParameter);
 }
 
+/// Everything that a guest is told after a move to another system and another partition number, and nothing
+/// else.
+TEST_F(MovedTest, ExactlyWhatAMoveChanges) {
+  area(0);
+  ASSERT_EQ(rtas("ibm,update-nodes", {kArea, 1}), 0);
+  const u32 list = *memory.load<u32>(kArea + 16);
+  ASSERT_EQ(list >> 24, 2u) << "updates; no node comes or goes";
+  std::vector<u32> nodes(list & 0xFFFFFF);
+  for (u32 i = 0; i < nodes.size(); i++) nodes[i] = *memory.load<u32>(kArea + 20 + 4 * i);
+  EXPECT_EQ(*memory.load<u32>(kArea + 20 + 4 * nodes.size()), 0u);
+  std::map<std::string, std::vector<std::string>> changes;
+  for (const u32 node : nodes) {
+    area(node);
+    ASSERT_EQ(rtas("ibm,update-properties", {kArea, 1}), 0);
+    u64 at = kArea + 20;
+    std::vector<std::string> names;
+    std::string path;
+    for (u32 count = *memory.load<u32>(kArea + 16); count; count--) {
+      const std::string name = string_at(at);
+      at += name.size() + 1;
+      const u32 length = *memory.load<u32>(at);
+      if (name.empty())
+        path = string_at(at + 4);
+      else
+        names.push_back(name);
+      at += 4 + length;
+    }
+    changes[path] = names;
+  }
+  const std::map<std::string, std::vector<std::string>> expected = {
+      {"/", {"system-id", "ibm,partition-no"}},      {"/vdevice/vty@30000000", {"ibm,loc-code"}},
+      {"/vdevice/vty@30000001", {"ibm,loc-code"}},   {"/vdevice/v-scsi@30000002", {"ibm,loc-code"}},
+      {"/vdevice/l-lan@30000003", {"ibm,loc-code"}}, {"/vdevice", {"ibm,drc-names"}},
+  };
+  EXPECT_EQ(changes, expected);
+}
+
 TEST_F(MovedTest, UpdatePropertiesAsLinuxReadsThem) {
   area(phandle("/"));
   EXPECT_EQ(rtas("ibm,update-properties", {kArea, 1}), 0);

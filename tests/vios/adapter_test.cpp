@@ -81,6 +81,44 @@ TEST_F(AdapterTest, TceCalls) {
   EXPECT_EQ(hcall(kPutTceIndirect, {~u64{0}, 0x400000, 0x20000, 1}), h::Function);
 }
 
+/// Frames come when they are wanted, as from a move's source; or never.
+struct Source final : cpu::FrameSource {
+  explicit Source(cpu::Memory& m) : memory(m) {}
+  void want(u64 frame) override {
+    wanted.push_back(frame);
+    if (gone)
+      memory.give_up();
+    else
+      memory.arrive(frame, nullptr);
+  }
+  cpu::Memory& memory;
+  bool gone = false;
+  std::vector<u64> wanted;
+};
+
+TEST_F(AdapterTest, EnablingAQueueBringsTheMappedPages) {
+  EXPECT_EQ(hcall(kEnableCrq, {kScsi}), h::Closed);
+  map(kScsiLiobn, 0x10000, 0x1000);
+  ASSERT_NE(hcall(kRegCrq, {kScsi, 0x10000, 0x1000}), h::Parameter);
+  for (u64 page = 0; page < 40; page++)
+    partition->tce(kScsiLiobn)->put(0x100000 + page * 4096, (0x200 + page) << 12 | 3);
+  partition->tce(kScsiLiobn)->put(0x80000, 0x300 << 12);  // Not mapped.
+  cpu::FrameSet absent(memory.frames());
+  for (u64 frame = 0x200; frame < 0x400; frame++) absent.set(frame);
+  const auto source = std::make_shared<Source>(memory);
+  memory.expect(absent, source);
+  crq().disable();
+  EXPECT_EQ(hcall(kEnableCrq, {kScsi}), h::LongBusy10ms);
+  EXPECT_EQ(hcall(kSendCrq, {kScsi, u64{0x80} << 56, 0}), h::Closed) << "not yet";
+  EXPECT_EQ(hcall(kEnableCrq, {kScsi}), h::Success);
+  EXPECT_EQ(source->wanted.size(), 40u) << "the mapped pages, and no others";
+  EXPECT_EQ(source->wanted.back(), 0x227u);
+  partition->tce(kScsiLiobn)->put(0x80000, 0x300 << 12 | 3);
+  source->gone = true;
+  EXPECT_EQ(hcall(kEnableCrq, {kScsi}), h::Hardware);
+  memory.reset_expected();
+}
+
 TEST_F(AdapterTest, TransfersObeyTheTces) {
   TceTable& tce = *partition->tce(kScsiLiobn);
   tce.put(0x1000, 0x9003);
