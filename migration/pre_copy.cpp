@@ -94,12 +94,13 @@ void PreCopy::round() {
     if (const double ms = milliseconds_since(start); convergence_.wants_look(ms))
       convergence_.look(ms, partition_.memory().dirty().count());
   };
-  if (!resting_)
+  if (!resting_) {
     send_pages(memory_sender_, frames_, table_sender_, table_frames_, writer_, record_, [&] {
       look();
       check_();
     });
-  if (!resting_) look();
+    look();
+  }
   if ((pages && !resting_) || Clock::now() - alive_ > 1s) {
     writer_.send(FrameType::kRound);
     alive_ = Clock::now();

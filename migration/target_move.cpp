@@ -238,7 +238,7 @@ void TargetMove::receive(Socket& socket, bool again) {
           break;
         }
         case FrameType::kState:
-          in_turn(!restored);
+          in_turn(!restored && state_.empty());
           if (session_ ? session_->download(frame.payload) != VasiStatus::kSuccess : !download(frame.payload))
             throw StreamError("The migration stream is damaged: the partition's state is too long.");
           break;
