@@ -30,6 +30,15 @@ int main(int argc, char** argv) try {
                     "What executes partitions' code: auto (the fastest that the host allows), interpreter, "
                     "stencil or llvm (also engine in the configuration)")
         ->check(CLI::IsMember({"auto", "interpreter", "stencil", "llvm"}));
+    verb.add_option("--compile-threads", to.compile_threads,
+                    "Host threads of each partition that compile its hottest code by LLVM")
+        ->check(CLI::Range(1, 16));
+    verb.add_option("--code-cache", to.code_cache,
+                    "Bound on the compiled code of each virtual processor, megabytes")
+        ->check(CLI::Range(4, 1024));
+    verb.add_option("--region-cache", to.region_cache,
+                    "Bound on what LLVM compiles for each virtual processor, megabytes")
+        ->check(CLI::Range(4, 1024));
     verb.add_option("--symbols", to.symbols,
                     "System.map of the partition's kernel, for what names guest code");
     verb.add_option("--replay", to.replay, "Takes what came from outside from this log of --record");

@@ -138,6 +138,10 @@ int run(Config& config, const std::string& run_dir, const SystemOptions& options
       std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
   spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
   if (options.engine) config.identity.engine.engine = *options.engine;
+  cpu::EngineOptions& engine = config.identity.engine;
+  engine.compile_threads = options.compile_threads.value_or(engine.compile_threads);
+  if (options.code_cache) engine.code_cache_bytes = *options.code_cache << 20;
+  if (options.region_cache) engine.region_cache_bytes = *options.region_cache << 20;
   config.identity.engine.statistics = options.engine_stats;
   std::optional<PerfMap> perf_map;
   if (options.perf_map) config.identity.engine.listener = &perf_map.emplace(Symbols(options.symbols));

@@ -49,6 +49,8 @@ class RunningSystem {
 /// What the command line adds to the configuration.
 struct SystemOptions {
   std::optional<cpu::Engine> engine;
+  std::optional<unsigned> compile_threads;
+  std::optional<u64> code_cache, region_cache;  ///< Megabytes.
   bool deterministic = false;
   std::string record, replay;  ///< Either makes it deterministic, as the next two do.
   bool engine_stats = false;   ///< Print what the engines did at the end.

@@ -49,6 +49,9 @@ void Domain::forget_translation(u64 ptex, const Hpte& old) {
     const u64 group = old.v & pte::kSecondary ? ~(ptex >> 3) : ptex >> 3;
     pages = u64{1} << (size->base_shift - 12);
     first = ((group ^ vsid) & 0x7FF) * pages;
+    // The smallest table gives 11 bits; those above are in the AVPN.
+    if (size->base_shift == 12) first |= (old.v >> 7 & 0x1F) << 11;
+    static_assert(kTlbEntries <= u64{1} << (11 + 4));
   }
   // Only threads that had the entry need to be waited for: with more threads than host processors each wait
   // lasts until the host schedules them, and most entries belong to a process that ran on one processor.

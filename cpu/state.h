@@ -113,7 +113,7 @@ struct TlbEntry {
   u32 frame = 0;                       ///< Logical real address >> 12.
 };
 inline constexpr u32 kRealPtex = ~u32{0};
-inline constexpr u64 kTlbEntries = 1024;
+inline constexpr u64 kTlbEntries = 8192;
 
 /// Everything that an instruction can touch. Layout is plain so that generated code can address it.
 struct State {

@@ -51,8 +51,7 @@ constexpr Rights rights(unsigned pp, bool key) {
 Thread::Thread(Domain& domain, u32 pir, Alarm* alarm)
     : domain_(domain),
       alarm_(alarm),
-      dtlb_(std::make_unique<std::array<std::array<TlbEntry, kTlbEntries>, kModes + 1>>()),
-      dtlb_key_(std::make_unique<std::array<std::array<u8, kTlbEntries>, kModes>>()),
+      dtlb_(std::make_unique<std::array<LookAside, kModes>>()),
       itlb_(std::make_unique<std::array<std::array<FetchEntry, kFetchEntries>, 2 * kModes>>()) {
   state_.thread = this;
   state_.pir = pir;
@@ -112,8 +111,9 @@ void Thread::update_mode() {
   State& s = state_;
   const unsigned translated = s.msr & msr::PR ? 2 : 1;
   const bool little = s.msr & msr::LE;
-  s.translations = (*dtlb_)[s.msr & msr::DR ? translated : 0].data();
-  s.dtlb = little ? (*dtlb_)[kModes].data() : s.translations;
+  s.translations = (*dtlb_)[s.msr & msr::DR ? translated : 0].entries();
+  static std::array<TlbEntry, kTlbEntries> nothing;
+  s.dtlb = little ? nothing.data() : s.translations;
   s.itlb = (*itlb_)[(s.msr & msr::IR ? translated : 0) + (little ? kModes : 0)].data();
   s.ea_mask = s.msr & msr::SF ? ~u64{0} : 0xFFFFFFFF;
   // A page that nia does not lie in, so that a branch to nia looks it up in the new mode.
@@ -473,22 +473,19 @@ u8* Thread::access_slow(u64 ea, u64 size, Access access, Use use, u64* ra) {
   if (store && memory.tracking()) memory.dirty().set(frame);
   *ra = t.ra;
   if (t.inhibited || t.write_through || watched_page(ea)) {
-    note_use(ea, t.ptex);
+    look_aside().note_use(ea >> 12, t.ptex);
     return memory.host(t.ra);
   }
-  const u64 page = ea >> 12, index = page & (kTlbEntries - 1);
-  TlbEntry& entry = s.translations[index];
+  const u64 page = ea >> 12;
   const bool writable = t.may_write && t.changed && !memory.holds_code(frame) &&
                         (!memory.tracking() || memory.dirty().test(frame));
-  entry.read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
-  entry.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
-  entry.addend = reinterpret_cast<u64>(memory.host(frame << kFrameShift)) - (page << 12);
-  entry.ptex = t.ptex;
-  entry.frame = static_cast<u32>(frame);
-  (*dtlb_key_)[static_cast<u64>(&entry - dtlb_->front().data()) / kTlbEntries][index] = t.key;
   keys_cached_ |= u32{1} << t.key;
-  if (t.may_read) entry.read_tag.store(page, std::memory_order_relaxed);
-  if (writable) entry.write_tag.store(page, std::memory_order_relaxed);
+  look_aside().keep(page, {.addend = reinterpret_cast<u64>(memory.host(frame << kFrameShift)) - (page << 12),
+                           .ptex = t.ptex,
+                           .frame = static_cast<u32>(frame),
+                           .key = t.key,
+                           .may_read = t.may_read,
+                           .may_write = writable});
   return memory.host(t.ra);
 }
 
@@ -508,18 +505,14 @@ u8* Thread::access_uncached(u64 ea, u64 size, Access access, Use use, u64* ra) {
     if (t.update && !domain_.hpt().set_bits(t.ptex, t.entry, t.update)) continue;
     if (access == Access::kStore && domain_.memory().tracking())
       domain_.memory().dirty().set(t.ra >> kFrameShift);
-    note_use(ea, t.ptex);
+    look_aside().note_use(ea >> 12, t.ptex);  // For forget_ptex().
     *ra = t.ra;
     return domain_.memory().host(t.ra);
   }
 }
 
-/// Leaves a trace of an access that is not cached, for forget_ptex().
-void Thread::note_use(u64 ea, u32 ptex) {
-  TlbEntry& entry = state_.translations[(ea >> 12) & (kTlbEntries - 1)];
-  entry.read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
-  entry.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
-  entry.ptex = ptex;
+LookAside& Thread::look_aside() {
+  return (*dtlb_)[state_.msr & msr::DR ? (state_.msr & msr::PR ? 2 : 1) : 0];
 }
 
 void Thread::set_amr(u64 value) {
@@ -532,13 +525,7 @@ void Thread::set_amr(u64 value) {
   std::lock_guard lock(tlb_lock);
   if (!(keys & keys_cached_)) return;
   keys_cached_ &= ~keys;
-  for (unsigned mode = 1; mode < kModes; mode++) {
-    for (u64 i = 0; i < kTlbEntries; i++) {
-      if (!(keys >> (*dtlb_key_)[mode][i] & 1)) continue;
-      (*dtlb_)[mode][i].read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
-      (*dtlb_)[mode][i].write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
-    }
-  }
+  for (unsigned mode = 1; mode < kModes; mode++) (*dtlb_)[mode].forget_keys(keys);
 }
 
 void Thread::slbmte(u64 rs, u64 rb) {
@@ -568,16 +555,7 @@ void Thread::forget_segment(const SlbEntry& entry) {
   if (!(entry.esid & kSlbValid)) return;
   const u64 mask = segment_mask(entry) >> 12, want = (entry.esid & segment_mask(entry)) >> 12;
   std::lock_guard lock(tlb_lock);
-  for (unsigned mode = 1; mode < kModes; mode++) {
-    for (TlbEntry& e : (*dtlb_)[mode]) {
-      const u64 tag = e.read_tag.load(std::memory_order_relaxed);
-      const u64 wtag = e.write_tag.load(std::memory_order_relaxed);
-      if (tag != TlbEntry::kNoTag && (tag & mask) == want)
-        e.read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
-      if (wtag != TlbEntry::kNoTag && (wtag & mask) == want)
-        e.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
-    }
-  }
+  for (unsigned mode = 1; mode < kModes; mode++) (*dtlb_)[mode].forget_segment(want, mask);
   for (auto& mode : *itlb_) {
     for (FetchEntry& e : mode) {
       const u64 tag = e.tag.load(std::memory_order_relaxed);
@@ -590,12 +568,7 @@ void Thread::forget_segment(const SlbEntry& entry) {
 void Thread::flush_translations() {
   std::lock_guard lock(tlb_lock);
   keys_cached_ = 0;
-  for (auto& mode : *dtlb_) {
-    for (TlbEntry& e : mode) {
-      e.read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
-      e.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
-    }
-  }
+  for (LookAside& mode : *dtlb_) mode.forget_all();
   for (auto& mode : *itlb_)
     for (FetchEntry& e : mode) e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
 }
@@ -611,17 +584,7 @@ void Thread::forget_fetches(bool problem) {
 bool Thread::forget_ptex(u32 ptex, u64 first_page, u64 pages) {
   std::lock_guard lock(tlb_lock);
   bool had = false;
-  pages = std::min(pages, kTlbEntries);
-  for (unsigned mode = 1; mode < kModes; mode++) {
-    for (u64 i = 0; i < pages; i++) {
-      TlbEntry& e = (*dtlb_)[mode][(first_page + i) & (kTlbEntries - 1)];
-      if (e.ptex != ptex) continue;
-      had = true;
-      e.ptex = kRealPtex;
-      e.read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
-      e.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
-    }
-  }
+  for (unsigned mode = 1; mode < kModes; mode++) had |= (*dtlb_)[mode].forget_ptex(ptex, first_page, pages);
   for (auto& mode : *itlb_) {
     for (u64 i = 0; i < std::min(pages, kFetchEntries); i++) {
       FetchEntry& e = mode[(first_page + i) & (kFetchEntries - 1)];
@@ -636,15 +599,12 @@ bool Thread::forget_ptex(u32 ptex, u64 first_page, u64 pages) {
 
 void Thread::forget_write_tags() {
   std::lock_guard lock(tlb_lock);
-  for (auto& mode : *dtlb_)
-    for (TlbEntry& e : mode) e.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+  for (LookAside& mode : *dtlb_) mode.forget_writes();
 }
 
 void Thread::forget_write_tags_of(u32 frame) {
   std::lock_guard lock(tlb_lock);
-  for (auto& mode : *dtlb_)
-    for (TlbEntry& e : mode)
-      if (e.frame == frame) e.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+  for (LookAside& mode : *dtlb_) mode.forget_writes_of(frame);
 }
 
 // ---- instruction fetch

@@ -10,6 +10,7 @@
 
 #include "cpu/domain.h"
 #include "cpu/engine/interpreter.h"
+#include "cpu/mmu/look_aside.h"
 #include "cpu/pmu.h"
 #include "cpu/state.h"
 
@@ -193,6 +194,7 @@ class Thread {
   /// True, and recorded, if the storage does not allow the use or DABR watches it.
   bool refused(u64 ea, u64 size, Access access, Use use, const Translated& t);
   bool watched_page(u64 ea) const;
+  LookAside& look_aside();  ///< Of the current mode.
   u8* access_uncached(u64 ea, u64 size, Access access, Use use, u64* ra);
   /// Clears entries of the translated modes that lie in the segment of an SLB entry.
   void forget_segment(const SlbEntry& entry);
@@ -200,16 +202,13 @@ class Thread {
   /// True if the thread may be using the entry: whatever it uses until its next safepoint left its number in
   /// the look-aside under tlb_lock.
   bool forget_ptex(u32 ptex, u64 first_page, u64 pages);
-  void note_use(u64 ea, u32 ptex);
   void forget_write_tags();
   void forget_write_tags_of(u32 frame);
 
   Domain& domain_;
   Alarm* alarm_;
   State state_;
-  std::unique_ptr<std::array<std::array<TlbEntry, kTlbEntries>, kModes + 1>>
-      dtlb_;                                                                   ///< The last stays empty.
-  std::unique_ptr<std::array<std::array<u8, kTlbEntries>, kModes>> dtlb_key_;  ///< Storage key by entry.
+  std::unique_ptr<std::array<LookAside, kModes>> dtlb_;
   u32 keys_cached_ = 0;  ///< Storage keys of entries in dtlb_, perhaps of some that are gone.
   /// Big-endian modes, then the same little-endian.
   std::unique_ptr<std::array<std::array<FetchEntry, kFetchEntries>, 2 * kModes>> itlb_;

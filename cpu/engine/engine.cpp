@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "cpu/engine/llvm/compiler.h"
 #include "cpu/engine/stencil/code_cache.h"
 
 namespace baton::cpu {
@@ -34,6 +35,8 @@ EngineOptions EngineOptions::from_environment(Engine otherwise) {
     throw std::runtime_error("BATON_ENGINE is \"" + std::string(name) +
                              "\"; set it to auto, interpreter, stencil or llvm.");
   options.engine = *engine;
+  if (const char* threads = std::getenv("BATON_COMPILE_THREADS"))
+    options.compile_threads = static_cast<unsigned>(std::strtoul(threads, nullptr, 10));
   return options;
 }
 
@@ -47,7 +50,9 @@ EngineOptions EngineOptions::resolved() const {
                  stderr);
     return allowed;
   }();
-  options.engine = compiles ? Engine::kStencil : Engine::kInterpreter;
+  options.engine = !compiles                     ? Engine::kInterpreter
+                   : llvm_engine::module_there() ? Engine::kLlvm
+                                                 : Engine::kStencil;
   return options;
 }
 

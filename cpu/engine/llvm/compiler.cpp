@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -15,13 +16,19 @@
 namespace baton::cpu::llvm_engine {
 namespace {
 
+/// Where the module lies: beside the program, or where it was built.
+std::array<std::filesystem::path, 2> places() {
+  std::error_code none;
+  return {std::filesystem::read_symlink("/proc/self/exe", none).parent_path() / "baton_llvm.so",
+          BATON_LLVM_MODULE};
+}
+
 /// The module, loaded when it is first asked for; nullptr, and a line on stderr, if it cannot be.
 Compile compile_function() {
   static const Compile function = []() -> Compile {
-    std::error_code none;
-    const auto beside = std::filesystem::read_symlink("/proc/self/exe", none).parent_path() / "baton_llvm.so";
-    void* module = dlopen(beside.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (!module) module = dlopen(BATON_LLVM_MODULE, RTLD_NOW | RTLD_LOCAL);
+    void* module = nullptr;
+    for (const auto& place : places())
+      if (!module) module = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!module) {
       std::fprintf(stderr, "baton: hot code is not compiled: %s; build the target baton_llvm.\n", dlerror());
       return nullptr;
@@ -41,6 +48,10 @@ u64 cpu_now() {
 }
 
 }  // namespace
+
+bool module_there() {
+  return std::ranges::any_of(places(), [](const auto& place) { return access(place.c_str(), R_OK) == 0; });
+}
 
 bool Hot::overlaps(const OpPage& page, u64 first, u64 last) const {
   return std::ranges::any_of(region.blocks, [&](const Block& block) {

@@ -52,6 +52,9 @@ struct Statistics {
   std::atomic<u64> regions{0}, failed{0}, dropped{0}, instructions{0}, code_bytes{0}, nanoseconds{0};
 };
 
+/// True if what compiles regions is installed; loading it may still fail.
+bool module_there();
+
 class Compiler {
  public:
   /// `threads`: 0 compiles where it is asked, at once.

@@ -208,6 +208,7 @@ void Regions::forget_all() {
     if (!hot->dead) hot->die();
   asked_.clear();
   hits_.clear();
+  deaths_.clear();
 }
 
 void Regions::reclaim() {
@@ -217,7 +218,11 @@ void Regions::reclaim() {
       release_code(hot->code);
       memory_.free(hot->code);
     }
-    hot->entries([&](Op& op) { asked_.erase(&op); });
+    hot->entries([&](Op& op) {
+      asked_.erase(&op);
+      u8& deaths = deaths_[&op];
+      deaths = std::min<u8>(deaths + 1, kMostDeaths);
+    });
     return true;
   });
 }
@@ -269,10 +274,15 @@ void Regions::look(bool hit) {
   if (!page.code || page.counted || page.little) return;
   Op& op = page.ops[s.nia >> 2 & (kOpsPerPage - 1)];
   if (!is_decoded(op) || asked_.contains(&op)) return;
-  if (!compiler_.at_once() && !is_hottest(op)) return;
+  if (compiler_.at_once() ? deaths_of(op) == kMostDeaths : !is_hottest(op)) return;
   hits_.erase(&op);
   choose(op);
   if (anything_finished()) install();
+}
+
+u8 Regions::deaths_of(const Op& op) const {
+  const auto it = deaths_.find(&op);
+  return it == deaths_.end() ? 0 : it->second;
 }
 
 bool Regions::is_hottest(const Op& op) {
@@ -284,7 +294,7 @@ bool Regions::is_hottest(const Op& op) {
     std::erase_if(hits_, [](const auto& of) { return of.second == 0; });
   }
   // To compile takes long, so that only what is hottest is worth waiting for.
-  if (hits < kHot || in_work_ != 0) return false;
+  if (hits < kHot << deaths_of(op) || in_work_ != 0) return false;
   return std::ranges::none_of(hits_, [&](const auto& of) { return of.second > hits + hits / 2; });
 }
 
@@ -295,6 +305,7 @@ void Regions::choose(const Op& op) {
     reclaim();
     constexpr std::size_t kMostAsked = 65536;
     if (asked_.size() > kMostAsked) asked_.clear();
+    if (deaths_.size() > kMostAsked) deaths_.clear();
     asked_.insert(&op);
     hot->region = grow();
     hot->ea = thread_.state().nia;

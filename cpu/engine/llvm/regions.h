@@ -52,6 +52,7 @@ class Regions {
 
  private:
   void install();
+  u8 deaths_of(const Op& op) const;
   /// Counts a hit.
   bool is_hottest(const Op& op);
   void choose(const Op& op);
@@ -63,6 +64,10 @@ class Regions {
   CodeMemory memory_;
   std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
   std::unordered_map<const Op*, u32> hits_;
+  /// How often a region at an Op has died. Each time it has to be twice as hot to be compiled again, so that
+  /// code that is rewritten all the time keeps no compile thread busy.
+  std::unordered_map<const Op*, u8> deaths_;
+  static constexpr u8 kMostDeaths = 7;
   u32 looks_ = 0;
   u32 in_work_ = 0;                         ///< Regions that the compiler has.
   std::unordered_set<const Op*> asked_;     ///< Chosen, or not worth it.

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpu/mmu/look_aside.h"
+
+#include <algorithm>
+
+namespace baton::cpu {
+namespace {
+
+/// What is kept of an EA page's 256 MB segment.
+constexpr u32 segment_of(u64 page) { return static_cast<u32>(page >> (28 - 12)) & 0x7FFFFFFF; }
+
+/// `action(index)` for each element that matches. Most of a table does not, which is found out many elements
+/// at a time.
+template <class T, class Matches, class Action>
+void for_each_match(const std::array<T, kTlbEntries>& table, Matches&& matches, Action&& action) {
+  constexpr u64 kTogether = 128;
+  for (u64 from = 0; from < kTlbEntries; from += kTogether) {
+    u32 any = 0;
+    for (u64 i = 0; i < kTogether; i++) any |= u32{matches(table[from + i])};
+    if (!any) continue;
+    for (u64 i = from; i < from + kTogether; i++)
+      if (matches(table[i])) action(i);
+  }
+}
+
+}  // namespace
+
+LookAside::LookAside() { segment_.fill(kNothing); }
+
+void LookAside::keep(u64 page, const Kept& what) {
+  const u64 index = page & (kTlbEntries - 1);
+  TlbEntry& entry = entries_[index];
+  entry.addend = what.addend;
+  entry.ptex = what.ptex;
+  entry.frame = what.frame;
+  entry.read_tag.store(what.may_read ? page : TlbEntry::kNoTag, std::memory_order_relaxed);
+  entry.write_tag.store(what.may_write ? page : TlbEntry::kNoTag, std::memory_order_relaxed);
+  segment_[index] = segment_of(page);
+  frame_[index] = what.frame;
+  key_[index] = what.key;
+}
+
+void LookAside::drop(u64 index) {
+  entries_[index].read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+  entries_[index].write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+  segment_[index] = kNothing;
+}
+
+void LookAside::note_use(u64 page, u32 ptex) {
+  drop(page & (kTlbEntries - 1));
+  entries_[page & (kTlbEntries - 1)].ptex = ptex;
+}
+
+void LookAside::forget_all() {
+  const auto kept = [](u32 segment) { return segment != kNothing; };
+  for_each_match(segment_, kept, [&](u64 i) { drop(i); });
+}
+
+void LookAside::forget_writes() {
+  for (TlbEntry& entry : entries_) entry.write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+}
+
+void LookAside::forget_writes_of(u32 frame) {
+  for_each_match(
+      frame_, [frame](u32 of) { return of == frame; },
+      [&](u64 i) { entries_[i].write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed); });
+}
+
+void LookAside::forget_segment(u64 want, u64 mask) {
+  const u32 low_mask = segment_of(mask), low = segment_of(want);
+  for_each_match(
+      segment_, [low, low_mask](u32 segment) { return ((segment ^ low) & low_mask) == 0; },
+      [&](u64 i) {
+        const u64 read = entries_[i].read_tag.load(std::memory_order_relaxed);
+        const u64 page =
+            read != TlbEntry::kNoTag ? read : entries_[i].write_tag.load(std::memory_order_relaxed);
+        if (page != TlbEntry::kNoTag && (page & mask) == want) drop(i);
+      });
+}
+
+bool LookAside::forget_ptex(u32 ptex, u64 first, u64 pages) {
+  bool had = false;
+  for (u64 i = 0; i < std::min(pages, kTlbEntries); i++) {
+    const u64 index = (first + i) & (kTlbEntries - 1);
+    if (entries_[index].ptex != ptex) continue;
+    had = true;
+    entries_[index].ptex = kRealPtex;
+    drop(index);
+  }
+  return had;
+}
+
+void LookAside::forget_keys(u32 keys) {
+  const auto meant = [keys](u8 key) { return (keys >> (key & 31) & 1) != 0; };
+  for_each_match(key_, meant, [&](u64 i) { drop(i); });
+}
+
+}  // namespace baton::cpu
