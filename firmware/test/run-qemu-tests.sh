@@ -15,6 +15,9 @@ expect() {
   local name=$1 want=$2; shift 2
   local input=/dev/null
   [ -e "$work/input" ] && input=$work/input
+  # Emptied here, not by the child: what the last boot said must not pass for this one's words, and a child
+  # that is killed before it is another program would run the trap.
+  : >"$work/out"
   "$here/qemu-boot.sh" "$image" "$@" <"$input" >"$work/out" 2>&1 &
   local pid=$! i
   for ((i = 0; i < 300; i++)); do
