@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// baton-load 0 -1 computes, in steps of equal length. baton-load MB RATE: writes a page after another of MB megabytes, RATE megabytes of pages a second (0: as
-// fast as it can), and checks that each page holds what the pass before wrote. Watches the clock between
-// pages.
-// Makes /tmp/load.ready when it has begun.
+// baton-load 0 -1 computes, in steps of equal length. baton-load MB RATE: writes a page after another of MB
+// megabytes, RATE megabytes of pages a second (0: as fast as it can), and checks that each page holds what
+// the pass before wrote. Watches the clock between pages. Makes /tmp/load.ready when it has begun.
 //   SIGTERM: end, with its memory zeros again, so that it is not in the way of what is measured next.
 //   SIGUSR1: forget what was seen.
-//   SIGUSR2: a line to /tmp/load: largest step of the clock in ms, pages written or steps computed, pages that
-//   were wrong, seconds since SIGUSR1 (the second and the last only as long as it keeps its rate).
+//   SIGUSR2: a line to /tmp/load: largest step of the clock in ms, pages written or steps computed, pages
+//   that were wrong, seconds since SIGUSR1 (the second and the last only as long as it keeps its rate).
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -96,8 +95,8 @@ int main(int count, char** words) {
       report = 0;
       FILE* out = fopen("/tmp/load.new", "w");
       if (!out) return 1;
-      fprintf(out, "%.3f %llu %llu %.6f\n", gap * 1000, (unsigned long long)written, (unsigned long long)wrong,
-              now() - start);
+      fprintf(out, "%.3f %llu %llu %.6f\n", gap * 1000, (unsigned long long)written,
+              (unsigned long long)wrong, now() - start);
       fclose(out);
       rename("/tmp/load.new", "/tmp/load");
     }

@@ -45,6 +45,6 @@ cp "$image" "$work/image.bin"
 printf '\x3c\x60\x00\x20' | dd of="$work/image.bin" bs=1 seek=256 conv=notrunc status=none   # lis r3,0x20
 timeout --foreground "$seconds" "${qemu[@]}" -M $machine -bios "$work/image.bin" "${loaders[@]}" <&0 &
 child=$!
-trap 'kill $child 2>/dev/null; wait $child; rm -rf "$work"' EXIT
+trap 'kill $child 2>/dev/null || true; wait $child || true; rm -rf "$work"' EXIT
 trap 'exit 143' TERM INT
 wait $child
