@@ -111,7 +111,7 @@ void Thread::update_mode() {
   State& s = state_;
   const unsigned translated = s.msr & msr::PR ? 2 : 1;
   const bool little = s.msr & msr::LE;
-  s.translations = (*dtlb_)[s.msr & msr::DR ? translated : 0].entries();
+  s.translations = look_aside().entries();
   static std::array<TlbEntry, kTlbEntries> nothing;
   s.dtlb = little ? nothing.data() : s.translations;
   s.itlb = (*itlb_)[(s.msr & msr::IR ? translated : 0) + (little ? kModes : 0)].data();
