@@ -21,14 +21,46 @@ inline const TlbEntry& look_aside(const State& s, u64 ea) {
 /// has that page's number here, which no entry of this slot can have.
 inline u64 wanted_tag(u64 ea, u64 size) { return (ea + size - 1) >> 12; }
 
+#ifdef BATON_REGION
+// In a compiled region (cpu/engine/llvm/translate.cpp) the look-up is a way out of it where the look-aside
+// has no answer, so that it always succeeds.
+extern "C" u64 baton_read_addend(u64 ea, u64 size);
+extern "C" u64 baton_write_addend(u64 ea, u64 size);
+
+inline bool may_read(const State&, u64 ea, u64 size, u64& addend) {
+  addend = baton_read_addend(ea, size);
+  return true;
+}
+inline bool may_write(const State&, u64 ea, u64 size, u64& addend) {
+  addend = baton_write_addend(ea, size);
+  return true;
+}
+#else
+/// Whether the look-aside allows an access of `size` bytes at `ea`: then `addend` makes it a host address.
+[[gnu::always_inline]] inline bool may_read(const State& s, u64 ea, u64 size, u64& addend) {
+  const TlbEntry& entry = look_aside(s, ea);
+  if (__builtin_expect(entry.read_tag.load(std::memory_order_relaxed) != wanted_tag(ea, size), 0))
+    return false;
+  addend = entry.addend;
+  return true;
+}
+[[gnu::always_inline]] inline bool may_write(const State& s, u64 ea, u64 size, u64& addend) {
+  const TlbEntry& entry = look_aside(s, ea);
+  if (__builtin_expect(entry.write_tag.load(std::memory_order_relaxed) != wanted_tag(ea, size), 0))
+    return false;
+  addend = entry.addend;
+  return true;
+}
+#endif
+
 /// Loads a T (8, 16, 32 or 64 bits, any alignment, in the byte order of MSR[LE]) from `ea`, which must
 /// already be under s.ea_mask. On false an interrupt is recorded and the instruction must return Flow::kStop
 /// without further effect.
 template <std::unsigned_integral T>
 [[nodiscard, clang::no_sanitize("alignment")]] inline bool load(State& s, u64 ea, T& out) {
-  const TlbEntry& entry = look_aside(s, ea);
-  if (__builtin_expect(entry.read_tag.load(std::memory_order_relaxed) == wanted_tag(ea, sizeof(T)), 1)) {
-    out = byteswap(__atomic_load_n(reinterpret_cast<const T*>(ea + entry.addend), __ATOMIC_RELAXED));
+  u64 addend;
+  if (__builtin_expect(may_read(s, ea, sizeof(T), addend), 1)) {
+    out = byteswap(__atomic_load_n(reinterpret_cast<const T*>(ea + addend), __ATOMIC_RELAXED));
     return true;
   }
   if (!load_slow(s, ea, sizeof(T), &s.slow_value)) return false;
@@ -39,9 +71,9 @@ template <std::unsigned_integral T>
 /// Stores a T to `ea` (under s.ea_mask). On false as for load().
 template <std::unsigned_integral T>
 [[nodiscard, clang::no_sanitize("alignment")]] inline bool store(State& s, u64 ea, T value) {
-  const TlbEntry& entry = look_aside(s, ea);
-  if (__builtin_expect(entry.write_tag.load(std::memory_order_relaxed) == wanted_tag(ea, sizeof(T)), 1)) {
-    __atomic_store_n(reinterpret_cast<T*>(ea + entry.addend), byteswap(value), __ATOMIC_RELAXED);
+  u64 addend;
+  if (__builtin_expect(may_write(s, ea, sizeof(T), addend), 1)) {
+    __atomic_store_n(reinterpret_cast<T*>(ea + addend), byteswap(value), __ATOMIC_RELAXED);
     return true;
   }
   std::memcpy(&s.slow_value, &value, sizeof(T));
@@ -57,10 +89,9 @@ inline Quadword reverse(Quadword q) {
 /// Loads 16 bytes from `ea`, a multiple of 16 under s.ea_mask; not as one atomic access. On false as for
 /// load().
 [[nodiscard, clang::no_sanitize("thread")]] inline bool load_vector(State& s, u64 ea, Quadword& out) {
-  const u64 page = ea >> 12;
-  const TlbEntry& entry = s.dtlb[page & (kTlbEntries - 1)];
-  if (__builtin_expect(entry.read_tag.load(std::memory_order_relaxed) == page, 1)) {
-    out = reverse(*reinterpret_cast<const Quadword*>(ea + entry.addend));
+  u64 addend;
+  if (__builtin_expect(may_read(s, ea, sizeof(Quadword), addend), 1)) {
+    out = reverse(*reinterpret_cast<const Quadword*>(ea + addend));
     return true;
   }
   return load_slow(s, ea, sizeof(Quadword), &out);
@@ -68,10 +99,9 @@ inline Quadword reverse(Quadword q) {
 
 /// Stores 16 bytes to `ea`, likewise.
 [[nodiscard, clang::no_sanitize("thread")]] inline bool store_vector(State& s, u64 ea, Quadword value) {
-  const u64 page = ea >> 12;
-  const TlbEntry& entry = s.dtlb[page & (kTlbEntries - 1)];
-  if (__builtin_expect(entry.write_tag.load(std::memory_order_relaxed) == page, 1)) {
-    *reinterpret_cast<Quadword*>(ea + entry.addend) = reverse(value);
+  u64 addend;
+  if (__builtin_expect(may_write(s, ea, sizeof(Quadword), addend), 1)) {
+    *reinterpret_cast<Quadword*>(ea + addend) = reverse(value);
     return true;
   }
   return store_slow(s, ea, sizeof(Quadword), &value);

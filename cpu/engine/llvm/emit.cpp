@@ -8,9 +8,7 @@
 #include <llvm/Support/raw_ostream.h>
 #include <llvm/Target/TargetMachine.h>
 #include <llvm/Transforms/InstCombine/InstCombine.h>
-#include <llvm/Transforms/Scalar/ADCE.h>
 #include <llvm/Transforms/Scalar/EarlyCSE.h>
-#include <llvm/Transforms/Scalar/JumpThreading.h>
 #include <llvm/Transforms/Scalar/SROA.h>
 #include <llvm/Transforms/Scalar/SimplifyCFG.h>
 
@@ -42,7 +40,7 @@ llvm::TargetMachine& target() {
   return *machine;
 }
 
-void optimise(llvm::Function& f) {
+void optimise(llvm::Function& f, std::span<const Native> natives) {
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager calls;
@@ -55,21 +53,12 @@ void optimise(llvm::Function& f) {
   passes.crossRegisterProxies(loops, functions, calls, modules);
   llvm::FunctionPassManager all;
   all.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
-  all.addPass(llvm::EarlyCSEPass(true));
+  all.addPass(llvm::EarlyCSEPass());
   all.addPass(llvm::SimplifyCFGPass());
   all.addPass(llvm::InstCombinePass());
-  all.addPass(llvm::JumpThreadingPass());
-  all.addPass(llvm::EarlyCSEPass(true));
-  all.addPass(llvm::InstCombinePass());
   all.addPass(llvm::SimplifyCFGPass());
-  all.addPass(llvm::ADCEPass());
   all.run(f, functions);
-}
-
-const void* find_native(std::span<const Native> natives, llvm::StringRef name) {
-  for (const Native& n : natives)
-    if (name == n.name) return n.address;
-  throw std::runtime_error("no native " + name.str());
+  expand_look_ups(f, natives);
 }
 
 template <class T>
@@ -146,18 +135,28 @@ class Linker {
 
 }  // namespace
 
+const void* find_native(std::span<const Native> natives, llvm::StringRef name) {
+  for (const Native& n : natives)
+    if (name == n.name) return n.address;
+  throw std::runtime_error("no native " + name.str());
+}
+
+llvm::Constant* address_of(const void* native, llvm::LLVMContext& context) {
+  return llvm::ConstantExpr::getIntToPtr(
+      llvm::ConstantInt::get(llvm::Type::getInt64Ty(context), reinterpret_cast<u64>(native)),
+      llvm::PointerType::getUnqual(context));
+}
+
 std::vector<u8> emit(llvm::Module& module, std::span<const Native> natives) {
   llvm::Function& f = *module.getFunction("region");
   module.setDataLayout(target().createDataLayout());
-  optimise(f);
+  optimise(f, natives);
   for (llvm::Function& g : llvm::make_early_inc_range(module)) {
     if (&g == &f || g.isIntrinsic()) continue;
     if (g.use_empty()) {
       g.eraseFromParent();
     } else if (g.isDeclaration()) {
-      const u64 address = reinterpret_cast<u64>(find_native(natives, g.getName()));
-      g.replaceAllUsesWith(llvm::ConstantExpr::getIntToPtr(
-          llvm::ConstantInt::get(llvm::Type::getInt64Ty(module.getContext()), address), g.getType()));
+      g.replaceAllUsesWith(address_of(find_native(natives, g.getName()), module.getContext()));
     }
   }
   llvm::SmallVector<char, 0> object;
@@ -176,8 +175,12 @@ extern "C" __attribute__((visibility("default"))) void baton_compile_region(
     baton::cpu::llvm_engine::Compiled& result) {
   using namespace baton::cpu::llvm_engine;
   try {
-    llvm::LLVMContext context;
-    const auto module = translate(context, region, natives);
+    // What a context has seen, constants above all, it keeps.
+    constexpr unsigned kRegionsOfAContext = 1000;
+    thread_local std::unique_ptr<Semantics> semantics;
+    thread_local unsigned regions = 0;
+    if (regions++ % kRegionsOfAContext == 0) semantics = std::make_unique<Semantics>();
+    const auto module = translate(*semantics, region, natives);
     result.code = emit(*module, natives);
   } catch (const std::exception& e) {
     result.error = e.what();

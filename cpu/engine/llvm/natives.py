@@ -6,9 +6,11 @@ import sys
 nm, bitcode, output = sys.argv[1:]
 listing = subprocess.run([nm, "--undefined-only", "--format=just-symbols", bitcode],
                          check=True, capture_output=True, text=True).stdout
+# What is the translator's own is no function (baton_read_addend).
+listing = [s for s in listing.split() if not s.startswith("baton_")]
 # What the engine itself calls, and what LLVM may make of loads and stores.
 HANDLERS = ["stop_at", "return_at", "leave_by_branch", "leave_in_front", "interpret_here"]
-symbols = {s: s for s in sorted(set(listing.split())) + ["memcpy", "memmove", "memset"]}
+symbols = {s: s for s in sorted(set(listing)) + ["memcpy", "memmove", "memset"]}
 symbols |= {f"baton_{h}": f"_ZN5baton3cpu{len(h)}{h}ERNS0_5StateEPKNS0_2OpE" for h in HANDLERS}
 with open(output, "w", encoding="utf-8") as file:
     file.write('#include "cpu/engine/llvm/region.h"\n\nextern "C" {\n')

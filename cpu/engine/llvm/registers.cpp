@@ -4,6 +4,7 @@
 #include <llvm/Support/raw_ostream.h>
 
 #include <map>
+#include <set>
 #include <stdexcept>
 
 #include "cpu/engine/llvm/translate.h"
@@ -11,44 +12,33 @@
 namespace baton::cpu::llvm_engine {
 namespace {
 
-/// Registers of State that are kept in local variables: where they begin, how many, how large each.
+/// Registers of State that have local variables: where they begin, how many, how large each. What is written
+/// is written to State too, so that every way out finds it there and need not have it ready; all but NIA,
+/// which only a branch on its way out says.
 struct Bank {
   u64 offset, count, size;
   bool flag = false;  ///< 0 or 1.
-  /// Written to State at once rather than on the way out: what every way out would have to have ready costs
-  /// more than a store.
-  bool through = false;
 };
 constexpr Bank kBanks[] = {
-    {offsetof(State, gpr), 33, 8, false, true},
-    {offsetof(State, nia), 1, 8},
-    {offsetof(State, lr), 1, 8, false, true},
-    {offsetof(State, ctr), 1, 8, false, true},
-    {offsetof(State, msr), 1, 8},
-    {offsetof(State, ea_mask), 1, 8},
-    {offsetof(State, cr), 8, 1},
-    {offsetof(State, xer_so), 1, 1, true},
-    {offsetof(State, xer_ov), 1, 1, true},
-    {offsetof(State, xer_ca), 1, 1, true},
-    {offsetof(State, xer_count), 1, 1},
-    {offsetof(State, dtlb), 1, 8},
-    {offsetof(State, itlb), 1, 8},
-    {offsetof(State, instructions), 1, 8},
-    {offsetof(State, fpr), 32, 8, false, true},
-    {offsetof(State, fpscr), 1, 8},
-    {offsetof(State, vr), 32, 16, false, true},
+    {offsetof(State, gpr), 33, 8},         {offsetof(State, nia), 1, 8},
+    {offsetof(State, lr), 1, 8},           {offsetof(State, ctr), 1, 8},
+    {offsetof(State, msr), 1, 8},          {offsetof(State, ea_mask), 1, 8},
+    {offsetof(State, cr), 8, 1},           {offsetof(State, xer_so), 1, 1, true},
+    {offsetof(State, xer_ov), 1, 1, true}, {offsetof(State, xer_ca), 1, 1, true},
+    {offsetof(State, xer_count), 1, 1},    {offsetof(State, dtlb), 1, 8},
+    {offsetof(State, itlb), 1, 8},         {offsetof(State, fpr), 32, 8},
+    {offsetof(State, fpscr), 1, 8},        {offsetof(State, vr), 32, 16},
     {offsetof(State, vscr), 1, 4},
-    {offsetof(State, cfar), 1, 8},
 };
 
 struct Cell {
   u64 offset, size;
-  bool flag, through;
+  bool flag;
 };
 bool find_cell(u64 offset, Cell& cell) {
   for (const Bank& bank : kBanks) {
     if (offset < bank.offset || offset >= bank.offset + bank.count * bank.size) continue;
-    cell = {bank.offset + (offset - bank.offset) / bank.size * bank.size, bank.size, bank.flag, bank.through};
+    cell = {bank.offset + (offset - bank.offset) / bank.size * bank.size, bank.size, bank.flag};
     return true;
   }
   return false;
@@ -62,11 +52,9 @@ struct Contract {
   int crf;           ///< The argument that is the number of a CR field that it writes, or -1.
 };
 constexpr Contract kContracts[] = {
-    {"9load_slowE", false, -1, -1},          {"10store_slowE", false, -1, -1},
-    {"10probe_loadE", false, -1, -1},        {"10zero_blockE", false, -1, -1},
-    {"17load_reserve_slowI", false, -1, -1}, {"22store_conditional_slowI", false, -1, -1},
-    {"3fpu10arithmeticE", true, 2, -1},      {"3fpu10to_integerE", true, 3, -1},
-    {"3fpu11to_integralE", true, 2, -1},
+    {"10probe_loadE", false, -1, -1},    {"10zero_blockE", false, -1, -1},
+    {"3fpu10arithmeticE", true, 2, -1},  {"3fpu10to_integerE", true, 3, -1},
+    {"3fpu11to_integralE", true, 2, -1}, {"3fpu17compare_unorderedE", true, -1, 2},
 };
 
 class Promoter {
@@ -79,25 +67,20 @@ class Promoter {
     for (llvm::LoadInst* load : loads_) rewrite(load);
     for (llvm::StoreInst* store : stores_) rewrite(store);
     for (llvm::CallBase* call : calls_) around(call);
-    // Every flush stores what is written anywhere.
-    std::vector<llvm::CallInst*> flushes;
+    std::vector<llvm::CallInst*> marks;
     for (llvm::BasicBlock& bb : f_)
       for (llvm::Instruction& i : bb)
         if (auto* call = llvm::dyn_cast<llvm::CallInst>(&i))
-          if (auto* to = call->getCalledFunction(); to && to->getName() == kFlush) flushes.push_back(call);
-    for (llvm::CallInst* flush : flushes) {
-      b_.SetInsertPoint(flush);
-      for (auto& [offset, local] : locals_)
-        if (local.written) to_state(offset);
-      flush->eraseFromParent();
+          if (auto* to = call->getCalledFunction(); to && to->getName() == kStoreNia) marks.push_back(call);
+    for (llvm::CallInst* mark : marks) {
+      b_.SetInsertPoint(mark);
+      if (locals_.contains(kNia)) to_state(kNia);
+      mark->eraseFromParent();
     }
-    for (auto& [call, cells] : flushed_) {
-      b_.SetInsertPoint(call);
-      for (auto& [offset, local] : locals_)
-        if (local.written && (cells.all || cells.offsets.contains(offset))) to_state(offset);
+    for (auto& [call, changes] : changed_) {
       b_.SetInsertPoint(call->getNextNode());
       for (auto& [offset, local] : locals_)
-        if (cells.all || cells.offsets.contains(offset)) from_state(offset);
+        if ((changes.all && offset != kNia) || changes.offsets.contains(offset)) from_state(offset);
     }
     b_.SetInsertPoint(&*f_.getEntryBlock().getFirstNonPHIOrDbgOrAlloca());
     for (auto& [offset, local] : locals_) from_state(offset);
@@ -107,12 +90,13 @@ class Promoter {
   struct Local {
     llvm::AllocaInst* at;
     llvm::Type* type;
-    bool written;
   };
-  struct Flushed {
+  /// What a call writes in State.
+  struct Changes {
     bool all = false;
-    std::map<u64, bool> offsets;
+    std::set<u64> offsets;
   };
+  static constexpr u64 kNia = offsetof(State, nia);
 
   /// Makes a load of a register whose number is one of two (fsel) a choice between two loads.
   void split_choices() {
@@ -195,7 +179,7 @@ class Promoter {
     auto* at = entry.CreateAlloca(type);
     at->setAlignment(llvm::Align(cell.size));
     flags_[cell.offset] = cell.flag;
-    return locals_[cell.offset] = {at, type, false};
+    return locals_[cell.offset] = {at, type};
   }
   llvm::Value* in_state(u64 offset) { return b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), s_, offset); }
   void to_state(u64 offset) {
@@ -273,7 +257,6 @@ class Promoter {
     b_.SetInsertPoint(store);
     if (list.size() == 1) {
       b_.CreateAlignedStore(value, place(list[0]), llvm::Align(1));
-      local(list[0].cell).written |= !list[0].cell.through;
     } else {
       llvm::Type* whole = b_.getIntNTy(static_cast<unsigned>(size * 8));
       value =
@@ -282,37 +265,30 @@ class Promoter {
         auto* piece = b_.CreateTrunc(b_.CreateLShr(value, part.in_access * 8),
                                      b_.getIntNTy(static_cast<unsigned>(part.size * 8)));
         b_.CreateAlignedStore(piece, place(part), llvm::Align(1));
-        local(part.cell).written |= !part.cell.through;
       }
     }
-    if (!list[0].cell.through) store->eraseFromParent();
+    if (list[0].cell.offset == kNia) store->eraseFromParent();
   }
 
   /// A call that is given State.
   void around(llvm::CallBase* call) {
     llvm::Function* to = call->getCalledFunction();
     if (!to) throw std::runtime_error("a call of something computed");
-    Flushed& cells = flushed_[call];
+    Changes& changes = changed_[call];
     for (const Contract& contract : kContracts) {
       if (!to->getName().contains(contract.part)) continue;
-      // State has what is written through. What is not is current there before the call.
-      const auto touches = [&](u64 offset) {
-        Cell cell;
-        find_cell(offset, cell);
-        local(cell).written |= !cell.through;
-        cells.offsets[offset] = true;
-      };
       const auto number = [&](int argument) -> u64 {
         auto* constant =
             llvm::dyn_cast<llvm::ConstantInt>(call->getArgOperand(static_cast<unsigned>(argument)));
         if (!constant) throw std::runtime_error("a register that is computed");
         return constant->getZExtValue();
       };
-      if (contract.fpscr) touches(offsetof(State, fpscr));
-      if (contract.fpr >= 0) touches(offsetof(State, fpr) + 8 * number(contract.fpr));
+      if (contract.fpscr) changes.offsets.insert(offsetof(State, fpscr));
+      if (contract.fpr >= 0) changes.offsets.insert(offsetof(State, fpr) + 8 * number(contract.fpr));
+      if (contract.crf >= 0) changes.offsets.insert(offsetof(State, cr) + number(contract.crf));
       return;
     }
-    cells.all = true;
+    changes.all = true;
   }
 
   llvm::Function& f_;
@@ -324,7 +300,7 @@ class Promoter {
   std::map<llvm::Instruction*, u64> offsets_;
   std::map<u64, Local> locals_;
   std::map<u64, bool> flags_;
-  std::map<llvm::CallBase*, Flushed> flushed_;
+  std::map<llvm::CallBase*, Changes> changed_;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <llvm/IR/MDBuilder.h>
 #include <llvm/Transforms/Utils/Cloning.h>
 
+#include <algorithm>
 #include <map>
 #include <stdexcept>
 
@@ -37,21 +38,27 @@ bool is_branch(Id id) {
 bool is_direct(Id id) { return id == Id::b || id == Id::bl || id == Id::bc || id == Id::bcl; }
 bool is_call(Id id) { return id == Id::bl || id == Id::bcl || id == Id::bcctrl || id == Id::bclrl; }
 
+/// Where in a row's function the region is left, and the instruction executed by the interpreter instead:
+/// what does not return when all goes well, is rare, and may take translations away.
+constexpr const char* kLeaves[] = {"load_reserve_slow", "store_conditional_slow"};
+
 /// Builds the function block by block; it calls the rows' functions, which are then inlined.
 class Builder {
  public:
-  Builder(llvm::LLVMContext& context, const Region& region, std::span<const Native> natives)
-      : region_(region), natives_(natives), context_(context), b_(context) {
-    const auto code = bitcode();
-    auto parsed = llvm::getLazyBitcodeModule(
-        llvm::MemoryBufferRef(llvm::StringRef(code.data(), code.size()), "semantics"), context);
-    if (!parsed) throw std::runtime_error(llvm::toString(parsed.takeError()));
-    module_ = std::move(*parsed);
+  Builder(Semantics& semantics, const Region& region, std::span<const Native> natives)
+      : semantics_(semantics),
+        region_(region),
+        natives_(natives),
+        context_(semantics.context()),
+        module_(std::make_unique<llvm::Module>("region", context_)),
+        b_(context_) {
+    module_->setDataLayout(semantics.module().getDataLayout());
+    module_->setTargetTriple(semantics.module().getTargetTriple());
     i32_ = b_.getInt32Ty();
     i64_ = b_.getInt64Ty();
     ptr_ = b_.getPtrTy();
     handler_ = llvm::FunctionType::get(b_.getVoidTy(), {ptr_, ptr_}, false);
-    unlikely_ = llvm::MDBuilder(context).createBranchWeights(1, 2000);
+    unlikely_ = llvm::MDBuilder(context_).createBranchWeights(1, 2000);
   }
 
   std::unique_ptr<llvm::Module> build() {
@@ -106,33 +113,27 @@ class Builder {
     call->setTailCallKind(llvm::CallInst::TCK_MustTail);
     b_.CreateRetVoid();
   }
-  llvm::Value* native(const char* name) {
-    for (const Native& n : natives_)
-      if (!std::strcmp(n.name, name))
-        return llvm::ConstantExpr::getIntToPtr(b_.getInt64(reinterpret_cast<u64>(n.address)), ptr_);
-    throw std::runtime_error(std::string("no native ") + name);
-  }
+  llvm::Value* native(const char* name) { return address_of(find_native(natives_, name), context_); }
 
   /// A way out that ends in the named handler; the Op is a phi.
   struct Exit {
     llvm::BasicBlock* block;
     llvm::PHINode* op;
   };
-  Exit exit_to(const char* name) {
+  Exit exit_to(const char* name, bool with_nia = false) {
     Exit exit{block(name), nullptr};
     b_.SetInsertPoint(exit.block);
     exit.op = b_.CreatePHI(ptr_, 8);
-    b_.CreateCall(flush());
+    if (with_nia)
+      b_.CreateCall(module_->getOrInsertFunction(kStoreNia, llvm::FunctionType::get(b_.getVoidTy(), false)));
     tail_call(native(name), exit.op);
     return exit;
   }
-  llvm::FunctionCallee flush() {
-    return module_->getOrInsertFunction(kFlush, llvm::FunctionType::get(b_.getVoidTy(), false));
-  }
   void make_exits() {
     stop_ = exit_to("baton_stop_at");
-    branch_ = exit_to("baton_leave_by_branch");
+    branch_ = exit_to("baton_leave_by_branch", true);
     next_ = exit_to("baton_leave_in_front");
+    miss_ = exit_to("baton_interpret_here");
   }
   void go(Exit& exit, llvm::Value* op) {
     exit.op->addIncoming(op, b_.GetInsertBlock());
@@ -221,13 +222,13 @@ class Builder {
   }
 
   void perform(u32 page, u32 index, const Instruction& instruction) {
-    llvm::Function* row = module_->getFunction(kRowNames[static_cast<u64>(instruction.row)]);
-    if (!row)
-      throw std::runtime_error(std::string("no semantics: ") + kRowNames[static_cast<u64>(instruction.row)]);
+    const Semantics::Row& row = semantics_.row(instruction.row);
     const isa::Operands& o = instruction.operands;
-    auto* flow =
-        b_.CreateCall(row, {s_, b_.getInt32(o.a), b_.getInt32(o.b), b_.getInt32(o.c), b_.getInt32(o.d),
-                            b_.getInt64(static_cast<u64>(i64{o.imm})), address(page, index)});
+    auto* flow = b_.CreateCall(row.function,
+                               {s_, b_.getInt32(o.a), b_.getInt32(o.b), b_.getInt32(o.c), b_.getInt32(o.d),
+                                b_.getInt64(static_cast<u64>(i64{o.imm})), address(page, index)});
+    rows_.push_back({flow, op_at(page, index)});
+    if (row.always_goes_on) return;
     auto* next = block("i");
     if (!is_branch(instruction.row)) {
       auto* stops = b_.CreateICmpEQ(flow, b_.getInt32(static_cast<u32>(Flow::kStop)));
@@ -325,44 +326,72 @@ class Builder {
     b_.CreateBr(blocks_[to]);
   }
 
-  /// Inlines the semantics and drops those that are not used.
+  /// Inlines the semantics.
   void inline_all() {
-    for (bool again = true; again;) {
-      again = false;
-      std::vector<llvm::CallBase*> calls;
-      for (llvm::BasicBlock& bb : *f_)
-        for (llvm::Instruction& i : bb)
-          if (auto* call = llvm::dyn_cast<llvm::CallBase>(&i))
-            if (llvm::Function* to = call->getCalledFunction(); to && !to->isIntrinsic()) {
-              if (to->isMaterializable())
-                if (auto error = to->materialize())
-                  throw std::runtime_error(llvm::toString(std::move(error)));
-              if (!to->isDeclaration()) calls.push_back(call);
-            }
-      for (llvm::CallBase* call : calls) {
-        llvm::InlineFunctionInfo info;
-        if (!llvm::InlineFunction(*call, info).isSuccess()) throw std::runtime_error("not to be inlined");
-        again = true;
+    for (const RowCall& row : rows_) {
+      std::vector<llvm::CallBase*> calls{row.call};
+      while (!calls.empty()) {
+        llvm::CallBase* call = calls.back();
+        calls.pop_back();
+        llvm::Function* to = call->getCalledFunction();
+        if (!to) throw std::runtime_error("a call of something computed");
+        if (to->isIntrinsic()) {
+          call->setCalledFunction(here(to));
+        } else if (to->getName() == "baton_read_addend") {
+          mark_look_up(call, kLookUpRead, row.op);
+        } else if (to->getName() == "baton_write_addend") {
+          mark_look_up(call, kLookUpWrite, row.op);
+        } else if (std::ranges::any_of(kLeaves,
+                                       [&](const char* leaves) { return to->getName().contains(leaves); })) {
+          leave_instead(call, row.op);
+        } else if (semantics_.define(*to)) {
+          llvm::InlineFunctionInfo info;
+          if (!llvm::InlineFunction(*call, info).isSuccess()) throw std::runtime_error("not to be inlined");
+          calls.insert(calls.end(), info.InlinedCallSites.begin(), info.InlinedCallSites.end());
+        } else {
+          call->setCalledFunction(here(to));
+        }
       }
     }
-    for (bool again = true; again;) {
-      again = false;
-      for (llvm::Function& f : llvm::make_early_inc_range(*module_)) {
-        if (&f == f_ || !f.use_empty() || f.isIntrinsic()) continue;
-        f.eraseFromParent();
-        again = true;
-      }
-    }
-    for (llvm::Function& f : *module_)
-      if (&f != f_ && !f.isDeclaration() && !f.isMaterializable())
-        f.setLinkage(llvm::Function::InternalLinkage);
+  }
+  /// A declaration of the semantics' module in that of the region.
+  llvm::Function* here(llvm::Function* f) {
+    return llvm::cast<llvm::Function>(
+        module_->getOrInsertFunction(f->getName(), f->getFunctionType(), f->getAttributes()).getCallee());
   }
 
+  /// Says at which instruction the look-up of an access (cpu/mmu/access.h) is.
+  void mark_look_up(llvm::CallBase* call, const char* name, llvm::Value* op) {
+    auto* type = llvm::FunctionType::get(i64_, {i64_, i64_, ptr_}, false);
+    auto look_up = module_->getOrInsertFunction(name, type);
+    auto* f = llvm::cast<llvm::Function>(look_up.getCallee());
+    // It reads State where it leaves, and is where it is.
+    f->setMemoryEffects(llvm::MemoryEffects::readOnly() | llvm::MemoryEffects::inaccessibleMemOnly());
+    f->setDoesNotThrow();
+    b_.SetInsertPoint(call);
+    call->replaceAllUsesWith(b_.CreateCall(look_up, {call->getArgOperand(0), call->getArgOperand(1), op}));
+    call->eraseFromParent();
+  }
+
+  void leave_instead(llvm::CallBase* call, llvm::Value* op) {
+    llvm::BasicBlock* before = call->getParent();
+    before->splitBasicBlock(call, "never");
+    before->getTerminator()->eraseFromParent();
+    b_.SetInsertPoint(before);
+    go(miss_, op);
+  }
+
+  struct RowCall {
+    llvm::CallBase* call;
+    llvm::Value* op;
+  };
+  Semantics& semantics_;
   const Region& region_;
   std::span<const Native> natives_;
   llvm::LLVMContext& context_;
   std::unique_ptr<llvm::Module> module_;
   llvm::IRBuilder<> b_;
+  std::vector<RowCall> rows_;
   llvm::Type *i32_, *i64_;
   llvm::PointerType* ptr_;
   llvm::FunctionType* handler_;
@@ -372,14 +401,43 @@ class Builder {
   llvm::Value* base_ = nullptr;  ///< EA of page 0.
   std::vector<llvm::BasicBlock*> blocks_;
   std::map<std::pair<u32, u32>, u32> at_;  ///< Page and index to block.
-  Exit stop_, branch_, next_;
+  Exit stop_, branch_, next_, miss_;
 };
 
 }  // namespace
 
-std::unique_ptr<llvm::Module> translate(llvm::LLVMContext& context, const Region& region,
+Semantics::Semantics() {
+  const auto code = bitcode();
+  auto parsed = llvm::getLazyBitcodeModule(
+      llvm::MemoryBufferRef(llvm::StringRef(code.data(), code.size()), "semantics"), context_);
+  if (!parsed) throw std::runtime_error(llvm::toString(parsed.takeError()));
+  module_ = std::move(*parsed);
+}
+
+bool Semantics::define(llvm::Function& f) {
+  if (f.isMaterializable())
+    if (auto error = f.materialize()) throw std::runtime_error(llvm::toString(std::move(error)));
+  return !f.isDeclaration();
+}
+
+const Semantics::Row& Semantics::row(isa::Id id) {
+  Row& row = rows_[static_cast<u64>(id)];
+  if (row.function) return row;
+  const char* name = kRowNames[static_cast<u64>(id)];
+  llvm::Function* f = module_->getFunction(name);
+  if (!f || !define(*f)) throw std::runtime_error(std::string("no semantics: ") + name);
+  row.always_goes_on = std::ranges::all_of(*f, [](const llvm::BasicBlock& block) {
+    const auto* end = llvm::dyn_cast<llvm::ReturnInst>(block.getTerminator());
+    const auto* flow = end ? llvm::dyn_cast<llvm::ConstantInt>(end->getReturnValue()) : nullptr;
+    return !end || (flow && flow->getZExtValue() == static_cast<u64>(Flow::kNext));
+  });
+  row.function = f;
+  return row;
+}
+
+std::unique_ptr<llvm::Module> translate(Semantics& semantics, const Region& region,
                                         std::span<const Native> natives) {
-  return Builder(context, region, natives).build();
+  return Builder(semantics, region, natives).build();
 }
 
 }  // namespace baton::cpu::llvm_engine

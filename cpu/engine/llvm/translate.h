@@ -4,6 +4,7 @@
 
 #include <llvm/IR/Module.h>
 
+#include <array>
 #include <memory>
 
 #include "cpu/engine/llvm/region.h"
@@ -13,14 +14,46 @@ namespace baton::cpu::llvm_engine {
 /// The semantics (semantics.cpp) as bitcode.
 std::span<const char> bitcode();
 
+/// The semantics of the instructions as LLVM's functions, of one thread. What is asked for is read once.
+class Semantics {
+ public:
+  struct Row {
+    llvm::Function* function = nullptr;
+    bool always_goes_on = false;  ///< Returns Flow::kNext and nothing else.
+  };
+  Semantics();
+  llvm::LLVMContext& context() { return context_; }
+  llvm::Module& module() { return *module_; }
+  /// Throws std::runtime_error if there is none.
+  const Row& row(isa::Id id);
+  /// True if the function, of module(), has a body, which is then there.
+  static bool define(llvm::Function& f);
+
+ private:
+  llvm::LLVMContext context_;
+  std::unique_ptr<llvm::Module> module_;
+  std::array<Row, isa::kRows> rows_;
+};
+
 /// A module with one function, the region's handler, in which every register is an alloca. Throws
 /// std::runtime_error if the region does what cannot be compiled.
-std::unique_ptr<llvm::Module> translate(llvm::LLVMContext& context, const Region& region,
+std::unique_ptr<llvm::Module> translate(Semantics& semantics, const Region& region,
                                         std::span<const Native> natives);
 /// Makes registers of State, as far as the function uses them, local to it (registers.cpp).
 void promote_registers(llvm::Function& function);
-/// Stands in the function where State must be current, until promote_registers().
-inline constexpr const char* kFlush = "baton_flush";
+/// Stands in the function where State::nia must be current, until promote_registers(). All else always is.
+inline constexpr const char* kStoreNia = "baton_store_nia";
+
+/// Stand in the function where an access is looked up, until expand_look_ups(). (EA, bytes, Op) to the
+/// addend.
+inline constexpr const char* kLookUpRead = "baton_look_up_read";
+inline constexpr const char* kLookUpWrite = "baton_look_up_write";
+/// Makes code of the look-ups, one of those that it can show to be on one page (look_ups.cpp).
+void expand_look_ups(llvm::Function& function, std::span<const Native> natives);
+
+/// Throws std::runtime_error if there is none of that name.
+const void* find_native(std::span<const Native> natives, llvm::StringRef name);
+llvm::Constant* address_of(const void* native, llvm::LLVMContext& context);
 
 /// Optimises the module's function and assembles it.
 std::vector<u8> emit(llvm::Module& module, std::span<const Native> natives);
