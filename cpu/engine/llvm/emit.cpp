@@ -8,7 +8,6 @@
 #include <llvm/Support/raw_ostream.h>
 #include <llvm/Target/TargetMachine.h>
 #include <llvm/Transforms/InstCombine/InstCombine.h>
-#include <llvm/Transforms/Scalar/EarlyCSE.h>
 #include <llvm/Transforms/Scalar/SROA.h>
 #include <llvm/Transforms/Scalar/SimplifyCFG.h>
 
@@ -52,8 +51,8 @@ void optimise(llvm::Function& f, std::span<const Native> natives) {
   passes.registerLoopAnalyses(loops);
   passes.crossRegisterProxies(loops, functions, calls, modules);
   llvm::FunctionPassManager all;
+  all.addPass(llvm::SimplifyCFGPass());
   all.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
-  all.addPass(llvm::EarlyCSEPass());
   all.addPass(llvm::SimplifyCFGPass());
   all.addPass(llvm::InstCombinePass());
   all.addPass(llvm::SimplifyCFGPass());

@@ -272,10 +272,10 @@ void Regions::look(bool hit) {
   if (entry.tag.load(std::memory_order_relaxed) != s.nia >> 12) return;
   OpPage& page = *entry.page;
   if (!page.code || page.counted || page.little) return;
-  Op& op = page.ops[s.nia >> 2 & (kOpsPerPage - 1)];
+  const u64 index = s.nia >> 2 & (kOpsPerPage - 1);
+  Op& op = page.ops[index];
   if (!is_decoded(op) || asked_.contains(&op)) return;
-  if (compiler_.at_once() ? deaths_of(op) == kMostDeaths : !is_hottest(op)) return;
-  hits_.erase(&op);
+  if (compiler_.at_once() ? deaths_of(op) == kMostDeaths : !is_hot(page, index)) return;
   choose(op);
   if (anything_finished()) install();
 }
@@ -285,17 +285,30 @@ u8 Regions::deaths_of(const Op& op) const {
   return it == deaths_.end() ? 0 : it->second;
 }
 
-bool Regions::is_hottest(const Op& op) {
-  constexpr u32 kHot = 3, kMemory = 512;
-  const u32 hits = ++hits_[&op];
+bool Regions::is_hot(const OpPage& page, u64 index) {
+  // Hits that are near each other are likely to get into one region.
+  constexpr u64 kNear = 64;
+  constexpr u32 kHot = 2, kHotInside = 16, kMemory = 2048, kMostInWork = 2;
+  const Op& op = page.ops[index];
+  u32& hits = hits_[&page.ops[index & ~(kNear - 1)]];
+  hits++;
   if (++looks_ >= kMemory) {
     looks_ = 0;
     for (auto& of : hits_) of.second /= 2;
     std::erase_if(hits_, [](const auto& of) { return of.second == 0; });
+    return false;
   }
-  // To compile takes long, so that only what is hottest is worth waiting for.
-  if (hits < kHot << deaths_of(op) || in_work_ != 0) return false;
-  return std::ranges::none_of(hits_, [&](const auto& of) { return of.second > hits + hits / 2; });
+  if (in_work_ >= kMostInWork) return false;
+  // A region that holds it may only have to be entered, at its next loop or call.
+  bool inside = false;
+  {
+    std::lock_guard lock(thread_.domain().code_lock());
+    inside = std::ranges::any_of(
+        page.hot, [&](const auto& hot) { return !hot->dead && hot->overlaps(page, index, index); });
+  }
+  if (hits < (inside ? kHotInside : kHot) << deaths_of(op)) return false;
+  hits = 0;
+  return true;
 }
 
 void Regions::choose(const Op& op) {

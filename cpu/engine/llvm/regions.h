@@ -54,7 +54,7 @@ class Regions {
   void install();
   u8 deaths_of(const Op& op) const;
   /// Counts a hit.
-  bool is_hottest(const Op& op);
+  bool is_hot(const OpPage& page, u64 index);
   void choose(const Op& op);
   Region grow() const;
   void reclaim();
@@ -63,7 +63,7 @@ class Regions {
   Compiler& compiler_;
   CodeMemory memory_;
   std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
-  std::unordered_map<const Op*, u32> hits_;
+  std::unordered_map<const Op*, u32> hits_;  ///< By the first of the Ops that are counted together.
   /// How often a region at an Op has died. Each time it has to be twice as hot to be compiled again, so that
   /// code that is rewritten all the time keeps no compile thread busy.
   std::unordered_map<const Op*, u8> deaths_;
