@@ -98,7 +98,7 @@ class CrqAdapter : public VirtualAdapter {
   struct Snapshot {
     bool registered = false, disabled = false, signal = false;
     u64 queue = 0, length = 0, offset = 0;
-    std::vector<u64> tces;
+    std::vector<TceRun> tces;
   };
   Snapshot save() const;
   void restore(const Snapshot& snapshot);
@@ -162,7 +162,7 @@ class LogicalLan : public VirtualAdapter {
     std::vector<u64> multicast;
     u64 dropped = 0;
     u64 attributes = 0;  ///< ILLAN attributes that the guest has set.
-    std::vector<u64> tces;
+    std::vector<TceRun> tces;
   };
   Snapshot save() const;
   void restore(const Snapshot& snapshot);

@@ -222,9 +222,10 @@ const TreeNode* DeviceTree::by_drc_index(u32 index) const {
   return found;
 }
 
-std::vector<u8> DeviceTree::flatten() const {
+std::vector<u8> DeviceTree::flatten(Names names) const {
   std::vector<u8> blob(flat_size(root_) + 1024);
-  check(fdt_create(blob.data(), static_cast<int>(blob.size())));
+  check(fdt_create_with_flags(blob.data(), static_cast<int>(blob.size()),
+                              names == Names::kRepeated ? FDT_CREATE_FLAG_NO_NAME_DEDUP : 0));
   check(fdt_finish_reservemap(blob.data()));
   flatten_node(blob.data(), root_);
   check(fdt_finish(blob.data()));

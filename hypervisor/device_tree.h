@@ -85,7 +85,10 @@ class DeviceTree {
   const TreeNode* by_drc_index(u32 index) const;
   /// Calls for each node with its path, parents first.
   void walk(const std::function<void(TreeNode&, const std::string& path)>& visit);
-  std::vector<u8> flatten() const;
+  /// Each name of a property once, which takes a look at all before it, or again with each property: several
+  /// times as fast, for a blob that a partition waits for.
+  enum class Names { kOnce, kRepeated };
+  std::vector<u8> flatten(Names names = Names::kOnce) const;
 
   /// Reconfiguration happened: from now on `updates` has what differs between this tree and `now`, as far as
   /// LoPAR lets it be reported for scope 1.

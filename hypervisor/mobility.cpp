@@ -120,7 +120,7 @@ std::vector<u8> Partition::save_platform() const {
     parameters.bytes(std::to_string(token), {reinterpret_cast<const u8*>(value.data()), value.size()});
   std::lock_guard lock(const_cast<std::mutex&>(tree_lock_));
   root.add("device-tree").copy_content(device_tree_->root());
-  return blob.flatten();
+  return blob.flatten(DeviceTree::Names::kRepeated);
 }
 
 void Partition::restore_platform(std::span<const u8> data) {

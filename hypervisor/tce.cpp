@@ -85,16 +85,23 @@ TceTable::Pages TceTable::await_pages(u32 most) const {
   return Pages::kHere;
 }
 
-std::vector<u64> TceTable::save() const {
-  std::vector<u64> saved(entries_.size());
-  for (u64 i = 0; i < saved.size(); i++) saved[i] = entry(i << 12);
-  while (!saved.empty() && saved.back() == 0) saved.pop_back();
+std::vector<TceRun> TceTable::save() const {
+  std::vector<TceRun> saved;
+  for (u64 i = 0, next = 0; i < entries_.size(); i++) {
+    const u64 tce = entry(i << 12);
+    if (tce == 0) continue;
+    if (saved.empty() || i != next) saved.push_back({i, {}});
+    saved.back().entries.push_back(tce);
+    next = i + 1;
+  }
   return saved;
 }
 
-void TceTable::restore(std::span<const u64> entries) {
+void TceTable::restore(std::span<const TceRun> runs) {
   clear();
-  for (u64 i = 0; i < std::min<u64>(entries.size(), entries_.size()); i++) put(i << 12, entries[i]);
+  for (const TceRun& run : runs)
+    for (u64 i = 0; i < run.entries.size() && run.first + i < entries_.size(); i++)
+      put((run.first + i) << 12, run.entries[i]);
 }
 
 }  // namespace baton::hypervisor

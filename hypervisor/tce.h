@@ -11,6 +11,12 @@ namespace baton::hypervisor {
 
 inline constexpr u64 kTceWindowBytes = 256ull << 20;
 
+/// Mapped pages that follow each other in a window: entries, in host order, from page `first` on.
+struct TceRun {
+  u64 first = 0;
+  std::vector<u64> entries;
+};
+
 /// One LIOBN. I/O bus addresses 0..window-1, 4 KB pages. Thread-safe. All transfers check every page's
 /// read/write permission and the partition's memory bounds before the first byte is moved.
 class TceTable {
@@ -35,8 +41,8 @@ class TceTable {
   enum class Pages { kHere, kSomeMissing, kLost };
   Pages await_pages(u32 most) const;
 
-  std::vector<u64> save() const;  ///< Non-empty prefix of entries, host order.
-  void restore(std::span<const u64> entries);
+  std::vector<TceRun> save() const;  ///< What is mapped: of a window that is large, little.
+  void restore(std::span<const TceRun> runs);
 
  private:
   u64 entry(u64 ioba) const;

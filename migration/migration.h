@@ -101,9 +101,8 @@ struct MoveOptions {
     kAlways,  ///< After the first round.
   };
   PostCopy post_copy = PostCopy::kWhenItHelps;  ///< post_copy=auto, never, always.
-  u64 bytes_per_second = 0;    ///< Most that is sent; 0: as much as goes (bandwidth=MEGABITS).
-  bool compress = false;       ///< Pages go compressed (compression=zstd): for links slower than a processor.
-  u32 stream_version() const;  ///< That the move needs.
+  u64 bytes_per_second = 0;  ///< Most that is sent; 0: as much as goes (bandwidth=MEGABITS).
+  bool compress = false;     ///< Pages go compressed (compression=zstd): for links slower than a processor.
   /// The partition's software does not take part: it is stopped wherever it is, and goes on there
   /// (transparent=yes). Firmware at its prompt, programs without an agent, a kernel that hangs.
   bool transparent = false;

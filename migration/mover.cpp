@@ -127,14 +127,12 @@ std::shared_ptr<TargetMove> Mover::Private::target_of(u64 stream_id) const {
   return nullptr;
 }
 
-u32 MoveOptions::stream_version() const { return compress ? kStreamVersion : kOldestStreamVersion; }
-
 // -- validation
 
 /// What the destination must know. A disk that cannot be identified has no id.
 Description Mover::Private::describe(Partition& partition, bool active, const MoveOptions& options) {
   Description d;
-  d.stream_version = options.stream_version();
+  d.stream_version = kStreamVersion;
   d.source_system = system.identity().name;
   d.source_type_model = system.identity().type_model;
   d.source_serial = system.identity().serial;

@@ -211,8 +211,12 @@ void restore_xics(Partition& partition, const state::Partition& in) {
 
 void save_adapter(hypervisor::VirtualAdapter& adapter, state::Adapter& out) {
   out.set_slot(adapter.slot());
-  const auto add_tces = [&out](const std::vector<u64>& tces) {
-    out.mutable_tces()->Assign(tces.begin(), tces.end());
+  const auto add_tces = [&out](const std::vector<hypervisor::TceRun>& tces) {
+    for (const hypervisor::TceRun& run : tces) {
+      state::TceRun* to = out.add_tces();
+      to->set_first(static_cast<u32>(run.first));
+      to->mutable_entries()->Assign(run.entries.begin(), run.entries.end());
+    }
   };
   if (auto* crq = dynamic_cast<CrqAdapter*>(&adapter)) {
     const CrqAdapter::Snapshot snapshot = crq->save();
@@ -240,6 +244,7 @@ void save_adapter(hypervisor::VirtualAdapter& adapter, state::Adapter& out) {
     to->set_filtering(snapshot.filtering);
     to->mutable_multicast()->Assign(snapshot.multicast.begin(), snapshot.multicast.end());
     to->set_dropped(snapshot.dropped);
+    to->set_attributes(snapshot.attributes);
     add_tces(snapshot.tces);
   } else if (auto* vty = dynamic_cast<Vterm*>(&adapter)) {
     const Vterm::Snapshot snapshot = vty->save();
@@ -251,8 +256,13 @@ void save_adapter(hypervisor::VirtualAdapter& adapter, state::Adapter& out) {
 }
 
 void restore_adapter(hypervisor::VirtualAdapter& adapter, const state::Adapter& in) {
-  check(static_cast<u64>(in.tces_size()) <= kMostTces, "a DMA window");
-  const std::vector<u64> tces(in.tces().begin(), in.tces().end());
+  std::vector<hypervisor::TceRun> tces;
+  const auto take_tces = [&](u64 first, const auto& entries) {
+    check(first < kMostTces && static_cast<u64>(entries.size()) <= kMostTces - first, "a DMA window");
+    tces.push_back({first, {entries.begin(), entries.end()}});
+  };
+  take_tces(0, in.first_tces());
+  for (const state::TceRun& run : in.tces()) take_tces(run.first(), run.entries());
   if (auto* crq = dynamic_cast<CrqAdapter*>(&adapter)) {
     check(in.has_crq(), "an adapter's kind");
     const state::Crq& from = in.crq();
@@ -288,6 +298,7 @@ void restore_adapter(hypervisor::VirtualAdapter& adapter, const state::Adapter& 
     snapshot.filtering = from.filtering();
     snapshot.multicast.assign(from.multicast().begin(), from.multicast().end());
     snapshot.dropped = from.dropped();
+    snapshot.attributes = from.attributes();
     snapshot.tces = tces;
     lan->restore(snapshot);
   } else if (auto* vty = dynamic_cast<Vterm*>(&adapter)) {

@@ -151,9 +151,7 @@ void SourceMove::end_stream() {
 
 std::unique_ptr<Socket> SourceMove::connect(Channel channel) {
   auto socket = connect_to(mover_address_, kStreamTimeout, tls_, remote_name_);
-  write_preamble(
-      *socket,
-      {.channel = channel, .stream_id = stream_id_, .key = key_, .version = options_.stream_version()});
+  write_preamble(*socket, {.channel = channel, .stream_id = stream_id_, .key = key_});
   return socket;
 }
 

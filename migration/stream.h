@@ -24,8 +24,8 @@
 
 namespace baton::migration {
 
-inline constexpr u32 kStreamVersion = 3;        ///< The newest that is read; written if it is needed.
-inline constexpr u32 kOldestStreamVersion = 2;  ///< The oldest that is read; written if it is enough.
+inline constexpr u32 kStreamVersion = 4;        ///< What is written, and the newest that is read.
+inline constexpr u32 kOldestStreamVersion = 2;  ///< The oldest that is read.
 inline constexpr std::size_t kFrameHeaderBytes = 32;
 
 /// The stream ended, timed out or is damaged.
@@ -97,7 +97,7 @@ class FrameWriter {
   /// The payload in up to six parts, so that pages need not be copied together.
   void send_parts(FrameType type, std::span<const std::span<const u8>> parts);
   void send_text(FrameType type, std::string_view text);
-  /// From now on pages are compressed. The preamble must have said version 3.
+  /// From now on pages are compressed.
   void compress() { compressor_.emplace(); }
   u64 bytes() const { return bytes_; }  ///< Written so far, headers included.
 
@@ -132,7 +132,7 @@ struct Preamble {
   Channel channel = Channel::kStream;
   u64 stream_id = 0;
   Key key{};
-  u32 version = kOldestStreamVersion;
+  u32 version = kStreamVersion;
 };
 void write_preamble(ByteStream& stream, const Preamble& preamble);
 Preamble read_preamble(ByteStream& stream);

@@ -121,6 +121,7 @@ TEST_F(DeviceTreeTest, EveryNodeHasItsOwnHandle) {
 TEST_F(DeviceTreeTest, ParsesWhatItWrote) {
   DeviceTree again = DeviceTree::parse(blob);
   EXPECT_EQ(again.flatten(), blob);
+  EXPECT_EQ(DeviceTree::parse(again.flatten(DeviceTree::Names::kRepeated)).flatten(), blob);
 }
 
 TEST_F(DeviceTreeTest, RefusesDamage) {

@@ -63,9 +63,11 @@ TEST_F(Snapshot, EveryRegisterComesBack) {
   s.dec_deadline = before + 1000000;
   from->nvram()[17] = 0x5A;
   from->console().input(raw("typed"));
-  hypervisor::VirtualAdapter* const lan = from->adapter(0x30000003);
+  auto* const lan = dynamic_cast<hypervisor::LogicalLan*>(from->adapter(0x30000003));
   ASSERT_NE(lan, nullptr);
-  ASSERT_TRUE(lan->tce()->put(0x1000, 0x5003));
+  for (const u64 page : {0x1000, 0x2000, 0x7000}) ASSERT_TRUE(lan->tce()->put(page, 0x5003 + page));
+  u64 attributes = 0;
+  ASSERT_EQ(lan->h_illan_attributes(0, 0x10006, attributes), 0);
   from->xics().set_xive(lan->irq(), 1, 5);
 
   restore_state(*to, raw(save_state(*from, true)), true);
@@ -117,9 +119,12 @@ TEST_F(Snapshot, EveryRegisterComesBack) {
   EXPECT_LT(to->clock().time_base(), before + 10 * cpu::kTimeBaseHz);
   EXPECT_EQ(to->nvram()[17], 0x5A);
   EXPECT_EQ(to->console().save().pending_input, "typed");
-  u64 tce = 0;
-  EXPECT_TRUE(to->adapter(0x30000003)->tce()->get(0x1000, tce));
-  EXPECT_EQ(tce, 0x5003u);
+  for (const u64 page : {0x1000, 0x2000, 0x3000, 0x7000}) {
+    u64 tce = 0;
+    EXPECT_TRUE(to->adapter(0x30000003)->tce()->get(page, tce));
+    EXPECT_EQ(tce, page == 0x3000 ? 0 : 0x5003 + page);
+  }
+  EXPECT_EQ(dynamic_cast<hypervisor::LogicalLan*>(to->adapter(0x30000003))->save().attributes, 0x10006u);
   u32 server = 0;
   u8 priority = 0;
   EXPECT_TRUE(to->xics().get_xive(lan->irq(), server, priority));
