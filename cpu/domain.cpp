@@ -10,7 +10,11 @@
 namespace baton::cpu {
 
 Domain::Domain(u64 memory_bytes, unsigned hpt_log2_bytes, const Clock& clock, EngineOptions engine)
-    : memory_(memory_bytes), hpt_(hpt_log2_bytes), clock_(clock), engine_(engine.resolved()) {
+    : memory_(memory_bytes),
+      hpt_(hpt_log2_bytes),
+      storable_(memory_.frames()),
+      clock_(clock),
+      engine_(engine.resolved()) {
   memory_.set_code_watcher(this);
   if (engine_.engine == Engine::kLlvm)
     compiler_ = std::make_unique<llvm_engine::Compiler>(engine_.compile_threads);
@@ -71,6 +75,9 @@ void Domain::withhold_writes() {
 
 void Domain::frame_gets_code(u64 frame) {
   memory_.set_holds_code(frame, true);
+  // All four accesses are in one order: either we see a thread that is about to store, or it sees that the
+  // frame holds code.
+  if (!storable_.test(frame)) return;
   for (Thread* thread : threads_) thread->forget_write_tags_of(static_cast<u32>(frame));
   synchronise();
 }

@@ -68,6 +68,11 @@ class Domain final : public CodeWatcher {
   /// A frame is about to be decoded: withhold writes to it everywhere. Called with code_lock() held.
   void frame_gets_code(u64 frame);
   std::mutex& code_lock() { return code_lock_; }
+  /// A thread is about to ask whether the frame holds code, and if not, will store to it without the code
+  /// lock, now or later.
+  void note_storable(u64 frame) {
+    if (!storable_.test(frame)) storable_.set(frame);
+  }
 
  private:
   friend class Thread;
@@ -77,6 +82,7 @@ class Domain final : public CodeWatcher {
 
   Memory memory_;
   HashPageTable hpt_;
+  FrameSet storable_;  ///< What note_storable() was ever told of: most code is in none of these frames.
   const Clock& clock_;
   EngineOptions engine_;
   std::unique_ptr<llvm_engine::Compiler> compiler_;

@@ -100,6 +100,14 @@ void Thread::reset(u64 nia, u64 r3, bool sf) {
   state_changed();
 }
 
+void Thread::prepare() {
+  constexpr u64 kPagesOfCode = 256;
+  OpPage::room().reserve(kPagesOfCode);
+  if (!code_cache_) return;
+  stencil::PageCode::room().reserve(kPagesOfCode);
+  code_cache_->prepare();
+}
+
 void Thread::state_changed() {
   flush_translations();
   update_mode();
@@ -471,6 +479,7 @@ u8* Thread::access_slow(u64 ea, u64 size, Access access, Use use, u64* ra) {
   cpu::Memory& memory = domain_.memory();
   const u64 frame = t.ra >> kFrameShift;
   if (store && memory.tracking()) memory.dirty().set(frame);
+  if (store || (t.may_write && t.changed)) domain_.note_storable(frame);
   *ra = t.ra;
   if (t.inhibited || t.write_through || watched_page(ea)) {
     look_aside().note_use(ea >> 12, t.ptex);
@@ -505,6 +514,7 @@ u8* Thread::access_uncached(u64 ea, u64 size, Access access, Use use, u64* ra) {
     if (t.update && !domain_.hpt().set_bits(t.ptex, t.entry, t.update)) continue;
     if (access == Access::kStore && domain_.memory().tracking())
       domain_.memory().dirty().set(t.ra >> kFrameShift);
+    if (access == Access::kStore) domain_.note_storable(t.ra >> kFrameShift);
     look_aside().note_use(ea >> 12, t.ptex);  // For forget_ptex().
     *ra = t.ra;
     return domain_.memory().host(t.ra);

@@ -79,6 +79,8 @@ class Thread {
 
   /// State at power-on or start-cpu: real mode, entry at `nia` with r3, everything else zero, SLB empty.
   void reset(u64 nia, u64 r3, bool sf);
+  /// Has the host give memory for the code that will be executed first, all of it cold. Before run().
+  void prepare();
   /// Call after the state was changed from outside run() (MSR, SLB, a restored snapshot): drops what is
   /// cached.
   void state_changed();

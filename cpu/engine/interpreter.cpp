@@ -282,6 +282,11 @@ OpPage::OpPage(u64 of_frame, Kind kind) : frame(of_frame), little(kind & kLittle
 
 OpPage::~OpPage() = default;
 
+CodeRoom& OpPage::room() {
+  static CodeRoom room(sizeof(OpPage));
+  return room;
+}
+
 bool OpPage::forget(u64 offset, u64 length) {
   const bool compiled = code && length && code->kill(offset / 4, (offset + length - 1) / 4, [this](u64 i) {
     ops[i].fn.store(decode_op, std::memory_order_relaxed);

@@ -12,6 +12,7 @@
 #include <memory>
 #include <vector>
 
+#include "cpu/engine/code_room.h"
 #include "cpu/memory.h"
 #include "cpu/state.h"
 
@@ -64,6 +65,9 @@ struct OpPage {
   static constexpr Kind kKinds[] = {kPlain, kLittle, kCounted, kLittleCounted};
   OpPage(u64 frame, Kind kind);
   ~OpPage();
+  static CodeRoom& room();
+  static void* operator new(std::size_t) { return room().take(); }
+  static void operator delete(void* place) { room().give_back(place); }
   /// Forgets ops whose bytes lie in [offset, offset+length) of the frame. Code lock held. True if some were
   /// compiled.
   bool forget(u64 offset, u64 length);

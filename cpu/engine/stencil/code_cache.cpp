@@ -159,6 +159,11 @@ struct CodeCache::Filling {
   i32 target;
 };
 
+CodeRoom& PageCode::room() {
+  static CodeRoom room(sizeof(PageCode));
+  return room;
+}
+
 CodeCache::Mapping::Mapping(u64 bytes) : size(bytes) {
   const int file = memfd_create("baton-code", MFD_CLOEXEC);
   if (file < 0) throw std::bad_alloc();
@@ -243,6 +248,15 @@ void CodeCache::clear() {
   cold_ = mapping_.size;
   // What was executed here must not be executed again out of a pipeline or a cache of decoded instructions.
   syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
+}
+
+void CodeCache::prepare() {
+  constexpr u64 kFirst = 512 << 10;  // Of hot parts, and of cold ones, which begin at the end.
+  const u64 page = kFrameSize - 1, length = std::min(kFirst, mapping_.size / 2);
+  for (const u64 at : {hot_ & ~page, (cold_ - length) & ~page}) {
+    madvise(mapping_.writable + at, length, MADV_POPULATE_WRITE);
+    madvise(mapping_.executable + at, length, MADV_POPULATE_READ);
+  }
 }
 
 u64 CodeCache::bytes_used() const { return mapping_.size - (cold_ - hot_); }

@@ -29,6 +29,10 @@ class PageCode {
   /// The interpreter's handler of each decoded Op, whatever Op::fn is.
   std::array<Handler, kOpsPerPage + 1> plain{};
 
+  static CodeRoom& room();
+  static void* operator new(std::size_t) { return room().take(); }
+  static void operator delete(void* place) { room().give_back(place); }
+
   /// False if writes have killed code of the page again and again: then its code is interpreted until
   /// enough of it was executed.
   bool worth_compiling() const { return kills_ < kKillsUntilInterpreted; }
@@ -76,6 +80,8 @@ class CodeCache {
   /// False if there may not be room for a call of compile(): then forget what was compiled and clear().
   bool has_room(u64 instructions) const;
   void clear();
+  /// Has the host give the memory that the first code needs.
+  void prepare();
   /// Compiles instructions that lie one behind the other from Op `first` of `page` on, whose code exists, and
   /// makes their Ops enter it. Those that have no stencil are left as they are. Code lock held.
   void compile(OpPage& page, u64 first, std::span<const Decoded> instructions);
