@@ -50,10 +50,31 @@ Memory::Memory(u64 size)
     munmap(at, size_ + 2 * kGuard);
     throw std::bad_alloc();
   }
-  madvise(base_, size_, MADV_HUGEPAGE);
+  set_huge(true);
 }
 
-Memory::~Memory() { munmap(base_ - kGuard, size_ + 2 * kGuard); }
+void Memory::set_huge(bool on) { madvise(base_, size_, on ? MADV_HUGEPAGE : MADV_NOHUGEPAGE); }
+
+void Memory::gather(const std::function<bool()>& go_on) {
+  constexpr int kCollapse = 25;  // MADV_COLLAPSE, Linux 6.1; Debian 12's headers do not have it.
+  const FrameSet empty = untouched();
+  const u64 begin = reinterpret_cast<u64>(base_), words = kHuge / kFrameSize / 64;
+  for (u64 at = (begin + kHuge - 1) & ~(kHuge - 1); at + kHuge <= begin + size_; at += kHuge) {
+    u64 touched = 0;
+    for (u64 frame = (at - begin) >> kFrameShift, i = 0; i < words * 64; i++)
+      touched += !empty.test(frame + i);
+    if (touched < words * 32) continue;
+    if (!go_on() || (madvise(reinterpret_cast<void*>(at), kHuge, kCollapse) != 0 && errno == EINVAL)) return;
+  }
+}
+
+Memory::~Memory() {
+  // Piece by piece, and not by munmap(), which would keep every other thread of the process from getting a
+  // page of the host's as long as it takes.
+  constexpr u64 kPiece = 8 << 20;
+  for (u64 at = 0; at < size_; at += kPiece) madvise(base_ + at, std::min(kPiece, size_ - at), MADV_DONTNEED);
+  munmap(base_ - kGuard, size_ + 2 * kGuard);
+}
 
 // Guest code may race with a device's transfer just as it may on a real machine. Aligned doublewords are
 // moved whole so that a race never shows half of one (VIO 1: CRQ headers, TCE entries).

@@ -167,10 +167,13 @@ Partition::Partition(ManagedSystem& system, Profile profile)
   p_->warden = std::thread([this] { p_->run(*this); });
 }
 
-Partition::~Partition() {
+Partition::~Partition() { close(); }
+
+void Partition::close() {
   p_->end();
   stop_all();
   if (p_->attached && system_.io_server()) system_.io_server()->detach(*this);
+  p_->attached = false;
 }
 
 const CompatibilityMode& Partition::mode() const { return mode_of(domain_.level()); }
@@ -389,7 +392,7 @@ void Partition::Private::end() {
     ending = true;
   }
   requested.notify_one();
-  warden.join();
+  if (warden.joinable()) warden.join();
 }
 
 void Partition::Private::run(Partition& partition) {

@@ -54,6 +54,8 @@ class Partition {
   /// sentence for the user when something cannot be had.
   Partition(ManagedSystem& system, Profile profile);
   ~Partition();
+  /// Ends all that runs in it; what is left is memory to be freed. Nobody may use it any more.
+  void close();
 
   ManagedSystem& system() { return system_; }
   const Profile& profile() const { return profile_; }

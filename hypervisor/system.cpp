@@ -2,6 +2,9 @@
 #include "hypervisor/system.h"
 
 #include <fmt/format.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <stdexcept>
@@ -11,13 +14,47 @@ namespace {
 
 constexpr u32 kFirstPartition = 2;  ///< 1 is the Virtual I/O Server.
 constexpr u32 kLastPartition = 254;
+constexpr int kNice = 10;  ///< Of the thread that frees partitions.
 
 }  // namespace
 
 ManagedSystem::ManagedSystem(SystemIdentity identity, std::string default_firmware)
     : identity_(std::move(identity)), default_firmware_(std::move(default_firmware)) {}
 
-ManagedSystem::~ManagedSystem() = default;
+ManagedSystem::~ManagedSystem() {
+  partitions_.clear();
+  {
+    const std::lock_guard lock(let_go_lock_);
+    closing_ = true;
+  }
+  let_go_changed_.notify_all();
+  if (freeing_.joinable()) freeing_.join();
+}
+
+/// The last who used it lets go of it.
+void ManagedSystem::let_go(Partition* partition) {
+  std::unique_ptr<Partition> owned(partition);
+  owned->close();
+  const std::lock_guard lock(let_go_lock_);
+  let_go_.push_back(std::move(owned));
+  if (!freeing_.joinable()) freeing_ = std::thread([this] { free_partitions(); });
+  let_go_changed_.notify_all();
+}
+
+void ManagedSystem::free_partitions() {
+  pthread_setname_np(pthread_self(), "freeing");
+  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);
+  std::unique_lock lock(let_go_lock_);
+  while (true) {
+    let_go_changed_.wait(lock, [this] { return closing_ || !let_go_.empty(); });
+    if (let_go_.empty()) return;
+    std::unique_ptr<Partition> partition = std::move(let_go_.front());
+    let_go_.pop_front();
+    lock.unlock();
+    partition.reset();
+    lock.lock();
+  }
+}
 
 std::shared_ptr<Partition> ManagedSystem::create(Profile profile) {
   std::lock_guard lock(lock_);
@@ -44,7 +81,7 @@ std::shared_ptr<Partition> ManagedSystem::create(Profile profile) {
                                          free_processors_locked()));
   std::shared_ptr<Partition> partition;
   try {
-    partition = std::make_shared<Partition>(*this, std::move(profile));
+    partition = {new Partition(*this, std::move(profile)), [this](Partition* p) { let_go(p); }};
   } catch (const std::bad_alloc&) {
     throw std::runtime_error("The host has no room for the partition's memory; lower memory in its profile.");
   }

@@ -2,10 +2,13 @@
 // A managed system: identity, memory and processors to give away, and its partitions.
 #pragma once
 
+#include <condition_variable>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "hypervisor/alarm_clock.h"
@@ -53,6 +56,8 @@ class ManagedSystem {
  private:
   u64 free_memory_locked() const;
   u32 free_processors_locked() const;
+  void let_go(Partition* partition);
+  void free_partitions();
   SystemIdentity identity_;
   std::string default_firmware_;
   IoServer* io_server_ = nullptr;
@@ -60,6 +65,13 @@ class ManagedSystem {
   VasiService vasi_;
   mutable std::mutex lock_;
   std::vector<std::shared_ptr<Partition>> partitions_;
+  // Partitions that nobody uses any more. To free one's memory takes a processor for a while, which neither
+  // who removed it nor a partition that runs has to wait for.
+  std::mutex let_go_lock_;
+  std::condition_variable let_go_changed_;
+  std::deque<std::unique_ptr<Partition>> let_go_;
+  bool closing_ = false;
+  std::thread freeing_;  ///< From the first on.
 };
 
 }  // namespace baton::hypervisor
