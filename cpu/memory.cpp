@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpu/memory.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <new>
 
@@ -11,6 +14,7 @@ namespace baton::cpu {
 
 /// On each side of the memory; the size of a huge page, so that alignment stays as mmap chose it.
 static constexpr u64 kGuard = 2 << 20;
+static constexpr u64 kHuge = 2 << 20;
 
 void FrameSet::set_all() {
   for (u64 i = 0; i < words_.size(); i++) {
@@ -119,6 +123,23 @@ bool Memory::fill(u64 ra, u8 value, u64 length) {
   for (; at != end; at++) __atomic_store_n(at, value, __ATOMIC_RELAXED);
   written(ra, length);
   return true;
+}
+
+FrameSet Memory::untouched() const {
+  // In the kernel's pagemap a page has a doubleword (Documentation/admin-guide/mm/pagemap.rst).
+  constexpr u64 kThere = u64{3} << 62;  // In memory, or swapped out.
+  FrameSet found(frames());
+  const int file = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  std::vector<u64> entries(16384);
+  for (u64 frame = 0; file >= 0 && frame < frames();) {
+    const u64 count = std::min<u64>(entries.size(), frames() - frame);
+    const auto at = static_cast<off_t>((reinterpret_cast<u64>(base_) / kFrameSize + frame) * 8);
+    if (pread(file, entries.data(), count * 8, at) != static_cast<ssize_t>(count * 8)) break;
+    for (u64 i = 0; i < count; i++, frame++)
+      if (!(entries[i] & kThere)) found.set(frame);
+  }
+  if (file >= 0) close(file);
+  return found;
 }
 
 void Memory::written(u64 ra, u64 length) {

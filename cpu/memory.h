@@ -6,6 +6,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -42,7 +43,7 @@ class FrameSet {
   u64 frames() const { return frames_; }
   void set(u64 frame) { words_[frame / 64].fetch_or(u64{1} << (frame % 64), std::memory_order_seq_cst); }
   bool test(u64 frame) const {
-    return words_[frame / 64].load(std::memory_order_acquire) >> (frame % 64) & 1;
+    return words_[frame / 64].load(std::memory_order_seq_cst) >> (frame % 64) & 1;
   }
   /// Takes the mark away; whether it was there.
   bool take(u64 frame) {
@@ -105,6 +106,16 @@ class Memory {
   /// write.
   void written(u64 ra, u64 length);
 
+  /// Whether the host gives memory by huge pages, as it does unless told otherwise: fewer misses of its
+  /// look-aside, but what lies here and there costs several times as much when it is first written.
+  void set_huge(bool on);
+  /// Makes a huge page of each of those that the host has given in small ones, if it gave at least half; as
+  /// long as `go_on` says so before each. Takes a while.
+  void gather(const std::function<bool()>& go_on);
+  /// Frames that the host has never given, so that they are zeros and not even read. None if the host does
+  /// not say. What is written meanwhile may be among them.
+  FrameSet untouched() const;
+
   // -- migration: frames written. The order is always: write, then mark.
   bool tracking() const { return tracking_.load(std::memory_order_acquire); }
   void set_tracking(bool on) { tracking_.store(on, std::memory_order_seq_cst); }
@@ -135,7 +146,7 @@ class Memory {
   Waits waits() const;
 
   // -- code: set by the decoder (cpu::Domain owns the protocol).
-  bool holds_code(u64 frame) const { return code_[frame].load(std::memory_order_acquire); }
+  bool holds_code(u64 frame) const { return code_[frame].load(std::memory_order_seq_cst); }
   void set_holds_code(u64 frame, bool on) { code_[frame].store(on, std::memory_order_seq_cst); }
   void set_code_watcher(CodeWatcher* watcher) { watcher_ = watcher; }
 

@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "migration/migration.h"
 
@@ -39,13 +41,18 @@ class MoveRecord {
     progress_.states.push_back(progress_.vasi_state);
     progress_.state_ms.push_back(milliseconds_since(start_));
   }
+  /// Something that keeps the partition suspended is done; a few lower-case words that stay.
+  void note_step(const char* what) {
+    const std::lock_guard hold(lock_);
+    steps_.emplace_back(what, milliseconds_since(start_));
+  }
   /// A round of copying that ended now.
   void note_round(double took_ms, u64 pages, u64 bytes) {
     const std::lock_guard hold(lock_);
     if (progress_.rounds.size() == kRoundsKept) progress_.rounds.erase(progress_.rounds.begin() + 1);
     progress_.rounds.push_back({milliseconds_since(start_) - took_ms, took_ms, pages, bytes});
   }
-  /// When each state was entered and each round made, in a line.
+  /// When each state was entered, each step done and each round made, in a line.
   std::string course() const;
   void finish(bool ok, const std::string& error) {
     const std::lock_guard hold(lock_);
@@ -61,6 +68,7 @@ class MoveRecord {
   static constexpr std::size_t kRoundsKept = 100;  ///< The first and the latest.
   mutable std::mutex lock_;
   Progress progress_;
+  std::vector<std::pair<const char*, double>> steps_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 

@@ -247,10 +247,13 @@ void Mover::Private::serve(std::unique_ptr<Socket> socket) try {
   move->serve(std::move(socket));
   if (move->incomplete()) return;
   if (move->record().get().ok && move->active()) {
-    const auto guest = agent(move->partition());
-    const std::lock_guard hold(lock);
-    hello_ticks[move->partition().get()] = kHelloTicks;
-    guest->hello();
+    {
+      const auto guest = agent(move->partition());
+      const std::lock_guard hold(lock);
+      hello_ticks[move->partition().get()] = kHelloTicks;
+      guest->hello();
+    }
+    move->settle_memory();
   } else if (!move->record().get().ok) {
     forget_agent(move->partition().get());
   }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "migration/page_engine.h"
 
+#include <sys/mman.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace baton::migration {
@@ -55,7 +57,9 @@ void PageSender::add(u64 frame) {
   bool zero;
   if (memory_) {
     const u8* from = memory_->host(frame * kFrameSize);
-    zero = is_zero_page(from);
+    const bool untouched = untouched_ && untouched_->test(frame);
+    zero = untouched || is_zero_page(from);
+    looked_at_ += !untouched;
     if (!zero) std::memcpy(to, from, kFrameSize);
     if (!sent_.empty() && unchanged(frame, zero ? nullptr : to)) return;
   } else {
@@ -105,13 +109,34 @@ void PageReceiver::apply(std::span<const u8> payload) {
     if (frames[i] >= seen_.size())
       throw StreamError("The migration stream is damaged: a page lies outside the partition.");
   }
+  if (fresh_ && !running_) populate({frames, counts[0]});
   for (std::size_t i = 0; i < numbers; ++i) {
     store(frames[i], i < counts[0] ? payload.data() + head + i * kFrameSize : nullptr);
-    if (!seen_[frames[i]]) {
-      seen_[frames[i]] = true;
-      ++seen_count_;
-    }
+    note(frames[i]);
   }
+}
+
+/// The host gives pages that lie side by side at once for less than one by one when each is written.
+void PageReceiver::populate(std::span<const u64> frames) {
+  constexpr std::size_t kFewest = 4;
+  for (std::size_t i = 0; i < frames.size();) {
+    std::size_t end = i;
+    while (end < frames.size() && frames[end] == frames[i] + (end - i) && !seen_[frames[end]]) ++end;
+    if (end - i >= kFewest)
+      madvise(memory_->host(frames[i] * kFrameSize), (end - i) * kFrameSize, MADV_POPULATE_WRITE);
+    i = std::max(end, i + 1);
+  }
+}
+
+void PageReceiver::note(u64 frame) {
+  if (seen_[frame]) return;
+  seen_[frame] = true;
+  ++seen_count_;
+}
+
+void PageReceiver::follow(const cpu::FrameSet& frames) {
+  for (u64 frame = 0; frame < seen_.size(); ++frame)
+    if (frames.test(frame)) note(frame);
 }
 
 void PageReceiver::store(u64 frame, const u8* page) {
@@ -121,7 +146,8 @@ void PageReceiver::store(u64 frame, const u8* page) {
   }
   if (memory_) {
     u8* to = memory_->host(frame * kFrameSize);
-    // A fresh partition's memory is zero already: looking is cheaper than making the host allocate it.
+    // Looking is cheaper than making the host allocate memory.
+    if (fresh_ && !page && !seen_[frame]) return;
     if (page)
       std::memcpy(to, page, kFrameSize);
     else if (!is_zero_page(to))

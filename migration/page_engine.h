@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,17 +30,21 @@ class PageSender {
 
   /// From now on a frame of memory that it has sent with the same bytes is not sent again.
   void skip_unchanged() { sent_.resize(memory_->frames()); }
+  /// Until the next call these frames of memory are zeros and not looked at.
+  void set_untouched(std::optional<cpu::FrameSet> frames) { untouched_ = std::move(frames); }
   void add(u64 frame);
   void flush();
   u64 data_pages() const { return data_pages_; }
   u64 zero_pages() const { return zero_pages_; }
   u64 unchanged_pages() const { return unchanged_pages_; }
+  u64 looked_at() const { return looked_at_; }  ///< Frames that were read: all but untouched ones.
 
  private:
   FrameWriter& writer_;
   const FrameType type_;
   const cpu::Memory* memory_ = nullptr;
   const cpu::HashPageTable* table_ = nullptr;
+  std::optional<cpu::FrameSet> untouched_;
   std::vector<u64> data_numbers_, zero_numbers_;
   std::vector<u8> head_;   ///< Of a batch: counts and numbers.
   std::vector<u8> pages_;  ///< Room for a batch; the first data_numbers_.size() pages are filled.
@@ -49,7 +54,7 @@ class PageSender {
     bool operator==(const Fingerprint&) const = default;
   };
   std::vector<Fingerprint> sent_;  ///< By frame of memory, after skip_unchanged(); one of zeros has one too.
-  u64 data_pages_ = 0, zero_pages_ = 0, unchanged_pages_ = 0;
+  u64 data_pages_ = 0, zero_pages_ = 0, unchanged_pages_ = 0, looked_at_ = 0;
 };
 
 /// Takes batches apart and stores them; remembers which frames came.
@@ -59,6 +64,10 @@ class PageReceiver {
   explicit PageReceiver(cpu::HashPageTable& table);
   /// Throws StreamError; nothing of a wrong batch is stored.
   void apply(std::span<const u8> payload);
+  /// The memory has never been written: zeros that come first change nothing.
+  void fresh() { fresh_ = true; }
+  /// These frames come once the partition runs, and are not missing before.
+  void follow(const cpu::FrameSet& frames);
   /// From now on the partition runs: only frames that memory expects are stored.
   void running() { running_ = true; }
   bool complete() const { return seen_count_ == seen_.size(); }
@@ -66,9 +75,11 @@ class PageReceiver {
 
  private:
   void store(u64 frame, const u8* page);
+  void note(u64 frame);
+  void populate(std::span<const u64> frames);
   cpu::Memory* memory_ = nullptr;
   cpu::HashPageTable* table_ = nullptr;
-  bool running_ = false;
+  bool running_ = false, fresh_ = false;
   std::vector<bool> seen_;
   u64 seen_count_ = 0;
 };

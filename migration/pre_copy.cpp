@@ -14,15 +14,17 @@ constexpr double kSmallEnoughMs = 20;  ///< A residue that is sent in this time 
 constexpr u32 kMostRounds = 20;  ///< A partition that writes faster than we send is suspended all the same.
 constexpr u32 kFewestRounds =
     2;  ///< Before rounds that do not become shorter are believed, if speeds say else.
-constexpr u64 kNoteInterval = 2048;   ///< Frames.
-constexpr u64 kMeasurable = 4 << 20;  ///< Bytes in a round that say how fast it goes.
+constexpr double kSuspendsItselfMs = 40;  ///< No partition's hooks and kernel take less.
+constexpr u64 kNoteInterval = 1024;       ///< Frames.
+constexpr u64 kMeasurable = 4 << 20;      ///< Bytes in a round that say how fast it goes.
 
 }  // namespace
 
-void send_pages(PageSender& memory, const std::vector<u64>& frames, PageSender& table,
-                const std::vector<u64>& table_frames, const FrameWriter& writer, MoveRecord& record,
-                const std::function<void()>& check) {
-  u64 left = frames.size() + table_frames.size();
+u64 send_pages(PageSender& memory, const std::vector<u64>& frames, PageSender& table,
+               const std::vector<u64>& table_frames, const FrameWriter& writer, MoveRecord& record,
+               const std::function<void()>& check, const std::atomic<bool>& cut) {
+  const u64 all = frames.size() + table_frames.size();
+  u64 left = all;
   const auto note = [&] {
     record.change([&](Progress& p) {
       p.bytes_transmitted = writer.bytes();
@@ -32,6 +34,7 @@ void send_pages(PageSender& memory, const std::vector<u64>& frames, PageSender& 
   };
   const auto each = [&](PageSender& sender, const std::vector<u64>& numbers) {
     for (const u64 frame : numbers) {
+      if (cut.load(std::memory_order_relaxed)) break;
       sender.add(frame);
       if (--left % kNoteInterval == 0) {
         note();
@@ -43,6 +46,7 @@ void send_pages(PageSender& memory, const std::vector<u64>& frames, PageSender& 
   each(memory, frames);
   each(table, table_frames);
   note();
+  return all - left;
 }
 
 PreCopy::PreCopy(hypervisor::Partition& partition, FrameWriter& writer, MoveRecord& record,
@@ -63,6 +67,17 @@ PreCopy::PreCopy(hypervisor::Partition& partition, FrameWriter& writer, MoveReco
   partition_.memory().dirty().clear_all();
   partition_.hpt().dirty().clear_all();
   partition_.domain().withhold_writes();
+  // Not before: a write from now on marks its page again.
+  cpu::FrameSet untouched = partition_.memory().untouched();
+  touched_ = frames_.size() - untouched.count();
+  memory_sender_.set_untouched(std::move(untouched));
+}
+
+bool PreCopy::nearly_over() const {
+  const u64 done = memory_sender_.looked_at(), left = touched_ - std::min(touched_, done);
+  if (round_ > 1 || !may_follow() || done < Convergence::kFewestSent) return false;
+  const double took = milliseconds_since(first_start_);
+  return took * static_cast<double>(left) < kSuspendsItselfMs * static_cast<double>(done);
 }
 
 bool PreCopy::small() const { return static_cast<double>(due() * cpu::kFrameSize) < rate_ * kSmallEnoughMs; }
@@ -76,14 +91,21 @@ bool PreCopy::enough() const {
 }
 
 void PreCopy::put_back(bool for_good) {
-  for (const u64 frame : frames_) partition_.memory().dirty().set(frame);
-  for (const u64 frame : table_frames_) partition_.hpt().dirty().set(frame);
+  if (resting_) return;
+  mark(0);
   resting_ = for_good;
+}
+
+void PreCopy::mark(u64 from) {
+  for (u64 i = from; i < frames_.size(); i++) partition_.memory().dirty().set(frames_[i]);
+  for (u64 i = std::max<u64>(from, frames_.size()); i < due(); i++)
+    partition_.hpt().dirty().set(table_frames_[i - frames_.size()]);
 }
 
 void PreCopy::round() {
   const auto start = Clock::now();
-  const u64 pages = due(), bytes_before = writer_.bytes();
+  const u64 pages = due(), bytes_before = writer_.bytes(), data_before = memory_sender_.data_pages();
+  if (round_ == 1) first_start_ = start;
   record_.change([&](Progress& p) {
     p.round = round_;
     p.dirty_pages = pages;
@@ -95,11 +117,15 @@ void PreCopy::round() {
       convergence_.look(ms, partition_.memory().dirty().count());
   };
   if (!resting_) {
-    send_pages(memory_sender_, frames_, table_sender_, table_frames_, writer_, record_, [&] {
+    const auto looks = [&] {
       look();
       check_();
-    });
+    };
+    static const std::atomic<bool> kWhole{false};
+    const u64 went = send_pages(memory_sender_, frames_, table_sender_, table_frames_, writer_, record_,
+                                looks, may_follow() ? cut_ : kWhole);
     look();
+    if (went < pages) mark(went);
   }
   if ((pages && !resting_) || Clock::now() - alive_ > 1s) {
     writer_.send(FrameType::kRound);
@@ -110,13 +136,15 @@ void PreCopy::round() {
   convergence_.end_round(took, sent / cpu::kFrameSize);
   if (pages && !resting_) record_.note_round(took, pages, sent);
   if (round_ > 1 && sent <= kMeasurable) return;
-  // Pages of zeros cost time and no bytes: count what was covered, that is what the next rounds need.
-  rate_ = static_cast<double>(pages * cpu::kFrameSize) / took;
+  // Pages of zeros and unchanged ones cost less than others: they count only if there is nothing else.
+  const u64 data = memory_sender_.data_pages() - data_before;
+  rate_ = static_cast<double>((sent > kMeasurable ? data : pages) * cpu::kFrameSize) / took;
   record_.change([&](Progress& p) { p.bytes_per_second = static_cast<double>(sent) / took * 1000; });
 }
 
 void PreCopy::next() {
   if (resting_) return;  // The marks stay.
+  memory_sender_.set_untouched({});
   frames_.clear();
   table_frames_.clear();
   partition_.memory().dirty().harvest(frames_);

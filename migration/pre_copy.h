@@ -2,6 +2,7 @@
 // Copying a partition while it runs: rounds over all pages, then over those that were written since.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <vector>
@@ -19,15 +20,19 @@ namespace baton::migration {
 /// that comes after the copy marks its page again.
 class PreCopy {
  public:
-  /// Begins to track writes; all pages are due. `check` is called now and then and may throw.
+  /// Begins to track writes; all pages are due. `check` is called now and then in a round and may throw.
   PreCopy(hypervisor::Partition& partition, FrameWriter& writer, MoveRecord& record,
           const MoveOptions& options, std::function<void()> check);
 
   /// Whether the partition is to be suspended before the next round: that would be short, or rounds do not
   /// become shorter.
   bool enough() const;
-  /// Sends what is due, unless rest() was called.
+  /// In the first round: what is left of it takes no longer than a partition takes to suspend itself.
+  bool nearly_over() const;
+  /// Sends what is due, unless put_back() was called for good.
   void round();
+  /// From any thread: the partition is suspended. Pages that can follow it are not sent before.
+  void cut() { cut_ = true; }
   /// What was written since is due. Not after the last round: its marks say what is left.
   void next();
   /// The pages that are due are marked again and stay so. `for_good`: what would be sent now would be written
@@ -38,6 +43,7 @@ class PreCopy {
   double rate() const { return rate_; }  ///< Bytes of pages a millisecond; 0: not known yet.
 
  private:
+  void mark(u64 from);  ///< Of what is due, all that comes from there on.
   u64 due() const { return frames_.size() + table_frames_.size(); }
 
   hypervisor::Partition& partition_;
@@ -47,7 +53,10 @@ class PreCopy {
   const std::function<void()> check_;
   PageSender memory_sender_, table_sender_;
   std::vector<u64> frames_, table_frames_;
+  std::atomic<bool> cut_{false};
   u32 round_ = 1;
+  u64 touched_ = 0;  ///< Frames that the first round has to read.
+  std::chrono::steady_clock::time_point first_start_{};
   u64 last_pages_ = 0;
   bool resting_ = false;
   double rate_ = 0;
@@ -55,9 +64,10 @@ class PreCopy {
   std::chrono::steady_clock::time_point alive_ = std::chrono::steady_clock::now();
 };
 
-/// Sends frames of memory and of the page table, and notes how it goes; `check` may throw.
-void send_pages(PageSender& memory, const std::vector<u64>& frames, PageSender& table,
-                const std::vector<u64>& table_frames, const FrameWriter& writer, MoveRecord& record,
-                const std::function<void()>& check);
+/// Sends frames of memory and of the page table, and notes how it goes; `check` may throw. Returns how many
+/// were sent: fewer than all if `cut` becomes true.
+u64 send_pages(PageSender& memory, const std::vector<u64>& frames, PageSender& table,
+               const std::vector<u64>& table_frames, const FrameWriter& writer, MoveRecord& record,
+               const std::function<void()>& check, const std::atomic<bool>& cut);
 
 }  // namespace baton::migration

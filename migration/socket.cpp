@@ -19,6 +19,10 @@
 namespace baton::migration {
 namespace {
 
+/// On each side, in bytes; Linux takes twice as much. A partition that has suspended itself waits until what
+/// is in them has been read; on a link of a millisecond there and back it still gives 1 GB/s.
+constexpr int kBuffer = 512 << 10;
+
 [[noreturn]] void fail() {
   if (errno == EAGAIN || errno == EWOULDBLOCK) throw StreamError("The other mover did not go on in time.");
   throw StreamError(std::string("The connection between the movers broke: ") + std::strerror(errno) + ".");
@@ -27,11 +31,11 @@ namespace {
 }  // namespace
 
 Socket::Socket(int fd, std::unique_ptr<devices::TlsChannel> tls) : fd_(fd), tls_(std::move(tls)) {
-  const int one = 1, buffer = 4 << 20;
+  const int one = 1;
   setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   setsockopt(fd_, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
-  setsockopt(fd_, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
-  setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
+  setsockopt(fd_, SOL_SOCKET, SO_SNDBUF, &kBuffer, sizeof kBuffer);
+  setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &kBuffer, sizeof kBuffer);
 }
 
 Socket::~Socket() { ::close(fd_); }

@@ -8,6 +8,7 @@
 #include <exception>
 #include <thread>
 
+#include "cpu/engine/llvm/compiler.h"
 #include "hypervisor/hcall.h"
 #include "migration/messages.h"
 #include "migration/page_engine.h"
@@ -175,10 +176,18 @@ void SourceMove::close_demand() {
 
 /// The mover gives cycles to the hypervisor's rounds, and the word when the partition is to be suspended.
 void SourceMove::copy_while_running() {
-  copy_.emplace(*partition_, *writer_, record_, options_, [this] { check_cancelled(); });
+  // What it would make now is of use only here.
+  if (auto* compiler = partition_->domain().compiler()) compiler->rest();
+  copy_.emplace(*partition_, *writer_, record_, options_, [this] {
+    check_cancelled();
+    // In the middle of a round: its rest, and more, goes while the partition gets ready.
+    if (!suspending_since_ && !options_.transparent && copy_->nearly_over()) begin_suspension();
+  });
   while (true) {
-    if (!suspending_since_ && copy_->enough()) {
-      begin_suspension();
+    if (copy_->enough()) {
+      const bool hopeless = copy_->may_follow() && !copy_->small();
+      if (hopeless || options_.transparent) copy_->put_back(hopeless);
+      if (!suspending_since_) begin_suspension();
       if (options_.transparent) return stop_where_it_is();
     }
     const i64 status = session_->donate();
@@ -212,8 +221,6 @@ SourceMove::Work SourceMove::donated() try {
 }
 
 void SourceMove::begin_suspension() {
-  const bool hopeless = copy_->may_follow() && !copy_->small();
-  if (hopeless || options_.transparent) copy_->put_back(hopeless);
   suspending_since_ = Clock::now();
   const auto status = session_->signal(VasiSignal::kSuspend, vasi_reason(VasiEntity::kSourceServer, 0));
   if (status != VasiStatus::kSuccess) fail(VasiEntity::kPlatform, "The hypervisor does not suspend it.");
@@ -277,8 +284,9 @@ void SourceMove::send_last_pages(FrameWriter& writer) {
   } else {
     memory.dirty().harvest(frames);
   }
-  send_pages(memory_sender, frames, table_sender, table_frames, writer, record_,
-             [this] { check_cancelled(); });
+  send_pages(
+      memory_sender, frames, table_sender, table_frames, writer, record_, [this] { check_cancelled(); },
+      std::atomic<bool>(false));
 }
 
 /// Through the mover's buffers, slice by slice.
@@ -373,12 +381,16 @@ void SourceMove::suspend_and_commit(FrameWriter& writer, RemoteSystem& remote) {
     quiesced_ = true;
     partition_->quiesce_adapters();
     vios_.quiesce(*partition_);  // From here on nothing of the partition writes: its last pages can be read.
+    record_.note_step("quiet");
     send_last_pages(writer);
+    record_.note_step("pages sent");
   }
   send_state(writer);
   writer.send(FrameType::kPrepare);
+  record_.note_step("state sent");
   FrameReader reader(*socket_);
   wait_for(reader, FrameType::kReady);
+  record_.note_step("ready there");
 
   try {
     writer.send(FrameType::kCommit);
@@ -482,6 +494,7 @@ void SourceMove::roll_back(RemoteSystem& remote, const std::string& why) {
     }
   }
   partition_->memory().set_tracking(false);
+  if (auto* compiler = partition_->domain().compiler()) compiler->resume();
   if (quiesced_) {
     // The destination gives the disks back when it notices; until then ours are held off.
     for (const auto until = Clock::now() + kSettleTime;;) {
@@ -596,6 +609,7 @@ bool SourceMove::suspended() {
   if (outcome_) return *outcome_;
   suspended_at_ = Clock::now();
   suspended_ = true;
+  copy_->cut();
   changed_.notify_all();
   changed_.wait(hold, [&] { return outcome_.has_value(); });
   return *outcome_;

@@ -2,9 +2,13 @@
 #include "migration/target_move.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <utility>
 
+#include "cpu/engine/llvm/compiler.h"
+#include "hypervisor/virtual_processor.h"
 #include "migration/messages.h"
 #include "migration/page_engine.h"
 #include "migration/snapshot.h"
@@ -21,6 +25,8 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kStreamTimeout = 30s;
 constexpr auto kShellTimeout = 60s;     ///< For the source's mover to come.
 constexpr auto kAnnounceTime = 3s;      ///< Announcements after the resumption, one a second (LPM 1.9).
+constexpr int kNice = 10;               ///< Of a thread that has nothing more to do that anybody waits for.
+constexpr auto kColdTime = 200ms;       ///< Before what is hot there is looked for.
 constexpr auto kStreamKnownTime = 30s;  ///< The guest may ask for the stream's state this long after the end.
 
 }  // namespace
@@ -40,6 +46,9 @@ TargetMove::TargetMove(hypervisor::ManagedSystem& system, vios::Vios& vios, cons
         throw std::runtime_error("The page table of the partition would have another size here.");
       }
       vios_.attach_shell(*partition_);
+      for (const auto& processor : partition_->processors()) processor->thread().prepare();
+      // What it runs at first is worth no compiling by LLVM, and has the processors for itself.
+      if (auto* compiler = partition_->domain().compiler()) compiler->rest();
     }
   } catch (...) {
     vios_.detach(*partition_);
@@ -160,12 +169,20 @@ void TargetMove::finish() {
   });
   record_.finish(true, "");
   spdlog::info("migmover: {} came from {}", partition_->name(), record_.get().remote_system);
+  spdlog::info("migmover: {} arrival (ms): {}", partition_->name(), record_.course());
   if (waits.count) {
     spdlog::info(
         "migmover: {} waited {} times for a page: the first {:.3f} ms, all {:.1f} ms, longest {:.3f} ms",
         partition_->name(), waits.count, milliseconds(waits.first), milliseconds(waits.total),
         milliseconds(waits.longest));
   }
+}
+
+void TargetMove::settle_memory() {
+  cpu::Memory& memory = partition_->memory();
+  memory.set_huge(true);
+  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);
+  memory.gather([this] { return partition_->stream_id() == stream_id_ && !leaving_; });
 }
 
 bool TargetMove::incomplete() {
@@ -198,6 +215,10 @@ void TargetMove::receive(Socket& socket, bool again) {
   if (active_) {
     memory = std::make_unique<PageReceiver>(partition_->memory());
     table = std::make_unique<PageReceiver>(partition_->hpt());
+    if (!again) {
+      memory->fresh();
+      partition_->memory().set_huge(false);
+    }
   }
   bool restored = again, ready = again, started = again;
   const auto in_turn = [](bool holds) {
@@ -233,6 +254,7 @@ void TargetMove::receive(Socket& socket, bool again) {
           decode_frames(frame.payload, absent);
           // Nothing of the partition has been looked at yet.
           partition_->memory().expect(absent, client_);
+          memory->follow(absent);
           follows_ = true;
           record_.change([&](Progress& p) { p.postcopy_pages = absent.count(); });
           break;
@@ -244,8 +266,10 @@ void TargetMove::receive(Socket& socket, bool again) {
           break;
         case FrameType::kPrepare:
           in_turn(!ready && !state_.empty());
+          record_.note_step("all came");
           restore_state(*partition_, state_, active_);
           restored = true;
+          record_.note_step("restored");
           if (active_) {
             if (!memory->complete() || !table->complete())
               throw StreamError("The migration stream is damaged: pages are missing.");
@@ -253,11 +277,14 @@ void TargetMove::receive(Socket& socket, bool again) {
             vios_.resume(*partition_);  // The source gave the disks up before it sent this.
           }
           ready = true;
+          record_.note_step("disks taken");
           writer.send(FrameType::kReady);
           break;
         case FrameType::kCommit:
           in_turn(ready && !started);
+          record_.note_step("owner");
           start(writer);
+          record_.note_step("started");
           started = true;
           if (follows_) tell_when_received(&writer);
           break;
@@ -308,6 +335,7 @@ void TargetMove::start(FrameWriter& writer) {
     const std::lock_guard hold(lock_);
     if (off_) throw std::runtime_error(off_reason_);
     ownership_.arrived(stream_id_, partition_->profile(), record_.get().remote_system);
+    record_.note_step("recorded");
     phase_ = Phase::kOwned;
     resumed_ = announced_ = Clock::now();
   }
@@ -363,6 +391,7 @@ bool TargetMove::call_off(const std::string& why) {
 }
 
 void TargetMove::shut_down() {
+  leaving_ = true;
   call_off("The destination system stops.");
   client_->shut_down();
   const std::lock_guard hold(lock_);
@@ -386,6 +415,10 @@ void TargetMove::tick() {
       if (announce) announced_ = now;
       end = !stream_ended_ && now - resumed_ > kStreamKnownTime && record_.get().finished;
       if (end) stream_ended_ = true;
+    }
+    if (phase_ == Phase::kOwned && active_ && cold_ && now - resumed_ > kColdTime) {
+      cold_ = false;
+      if (auto* compiler = partition_->domain().compiler()) compiler->resume();
     }
     // Powered off while it lacked pages that nobody brings.
     stopped = phase_ == Phase::kOwned && follows_ && !socket_ && !record_.get().finished;

@@ -2,6 +2,7 @@
 // The target's side of one move: the shell partition and what fills it.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <memory>
@@ -42,6 +43,9 @@ class TargetMove final : public hypervisor::VasiOperation {
   /// Receives the stream on the caller's thread, until the partition is here, everything is undone, or the
   /// connection is lost and must be made again.
   void serve(std::unique_ptr<Socket> socket);
+  /// After serve(), if the partition is here with all its pages: memory as the host gives it best. On a
+  /// thread that ends after it, and before if the partition leaves.
+  void settle_memory();
   /// Serves a demand channel on the caller's thread, until it ends.
   void serve_demand(Socket& socket) {
     client_->serve(socket, [this] { note_received(); });
@@ -104,6 +108,8 @@ class TargetMove final : public hypervisor::VasiOperation {
   bool follows_ = false;  ///< Pages come after the start.
   std::chrono::steady_clock::time_point resumed_{}, announced_{};
   bool stream_ended_ = false;
+  std::atomic<bool> leaving_{false};
+  bool cold_ = true;  ///< Its compiler rests.
 };
 
 }  // namespace baton::migration

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Moves that fail before the partition is suspended leave it running where it was, and it can move afterwards."""
 import os
+import re
 import subprocess
 
 import harness
@@ -53,6 +54,17 @@ class FailedMove(harness.Site):
                                  f"--filter lpar_names={PARTITION}").strip(), "POWER5+,POWER5+")
         self.assertIn("POWER5+", console.shell("grep -m 1 ^cpu /proc/cpuinfo"))
         self.shut_down(console, "POWER6-B")
+
+    def test_compressed(self):
+        console = self.two_systems()
+        self.do(MOVE + ' -i "compression=zstd"')
+        self.runs_on("POWER6-B", "POWER6-A", console)
+        self.do(f"migrlpar -o m -m POWER6-B -t POWER6-A -p {PARTITION}")
+        self.runs_on("POWER6-A", "POWER6-B", console)
+        sent = [float(re.search(r"moved to \S+: \d+ ms, ([\d.]+) MB", system.said())[1]) for system in self.systems]
+        self.assertLess(sent[0], 0.7 * sent[1], sent)
+        self.shut_down(console, "POWER6-A")
+        self.file_system_clean(self.folder + "/lun0.img")
 
     def test_destination_without_the_lun(self):
         console = self.two_systems(destination_sees_disk=False)

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <random>
 
 #include "tests/migration/support.h"
@@ -12,6 +13,12 @@ namespace {
 
 using cpu::kFrameSize;
 using cpu::Memory;
+
+u32 load_le(std::span<const u8> bytes, std::size_t at) {
+  u32 value;
+  std::memcpy(&value, bytes.data() + at, sizeof value);
+  return value;
+}
 
 TEST(PageEngine, MemoryArrivesAsItWas) {
   Memory from(16 << 20), to(16 << 20);
@@ -61,6 +68,53 @@ TEST(PageEngine, UnchangedPagesAreNotSentAgain) {
   PageReceiver receiver(to);
   for (int batch = 0; batch < 3; ++batch) receiver.apply(reader.read().payload);
   EXPECT_EQ(std::memcmp(from.host(0), to.host(0), from.size()), 0);
+}
+
+TEST(PageEngine, WhatTheHostHasNotGivenIsNotLookedAt) {
+  Memory from(16 << 20), to(16 << 20);
+  EXPECT_EQ(from.untouched().count(), from.frames());
+  from.store<u64>(9 << 20, 1);
+  cpu::FrameSet untouched = from.untouched();
+  EXPECT_FALSE(untouched.test((9 << 20) / kFrameSize));
+  EXPECT_TRUE(untouched.test(0));
+  from.store<u64>(0, 1);  // After the question.
+  Buffer buffer;
+  FrameWriter writer(buffer);
+  PageSender sender(writer, from);
+  sender.set_untouched(std::move(untouched));
+  for (u64 frame = 0; frame < from.frames(); ++frame) sender.add(frame);
+  sender.set_untouched({});
+  sender.add(0);
+  sender.flush();
+  EXPECT_EQ(sender.data_pages(), 2u);
+  EXPECT_LE(sender.looked_at(), (2 << 20) / kFrameSize + 1);
+  EXPECT_EQ(to.untouched().count(), to.frames());
+  FrameReader reader(buffer);
+  PageReceiver receiver(to);
+  receiver.fresh();
+  for (u64 frames = 0; frames < from.frames() + 1;) {
+    const Frame frame = reader.read();
+    receiver.apply(frame.payload);
+    frames += load_le(frame.payload, 0) + load_le(frame.payload, 4);
+  }
+  EXPECT_TRUE(to.untouched().test((4 << 20) / kFrameSize)) << "zeros make the host allocate nothing";
+  EXPECT_EQ(std::memcmp(from.host(0), to.host(0), from.size()), 0);
+}
+
+TEST(PageEngine, WhatFollowsIsNotMissing) {
+  Memory from(16 * kFrameSize), to(16 * kFrameSize);
+  Buffer buffer;
+  FrameWriter writer(buffer);
+  PageSender sender(writer, from);
+  cpu::FrameSet follows(from.frames());
+  for (u64 frame = 0; frame < from.frames(); ++frame) frame % 5 ? sender.add(frame) : follows.set(frame);
+  sender.flush();
+  FrameReader reader(buffer);
+  PageReceiver receiver(to);
+  receiver.apply(reader.read().payload);
+  EXPECT_EQ(receiver.missing(), 4u);
+  receiver.follow(follows);
+  EXPECT_TRUE(receiver.complete());
 }
 
 TEST(PageEngine, ThePageTableArrivesAsItWas) {

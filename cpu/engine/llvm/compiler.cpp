@@ -38,7 +38,7 @@ Compile compile_function() {
   return function;
 }
 
-constexpr int kNice = 5;
+constexpr int kNice = 5, kRestingNice = 19;
 
 /// Of the calling thread, in ns.
 u64 cpu_now() {
@@ -120,18 +120,41 @@ bool Compiler::submit(std::shared_ptr<Hot> hot, std::shared_ptr<Inbox> inbox) {
     return false;
   }
   queue_.push_back({std::move(hot), std::move(inbox)});
-  if (workers_.empty())
-    for (unsigned i = 0; i < thread_count_; i++) workers_.emplace_back([this] { work(); });
+  if (!resting_) start_workers();
   wake_.notify_one();
   return true;
 }
 
-void Compiler::work() {
+void Compiler::rest() {
+  std::lock_guard lock(lock_);
+  resting_ = true;
+  generation_++;
+  // A thread's priority can be lowered by anybody and raised by few: workers that were slowed down end.
+  for (const int task : tasks_) setpriority(PRIO_PROCESS, static_cast<id_t>(task), kRestingNice);
+  tasks_.clear();
+  wake_.notify_all();
+}
+
+void Compiler::resume() {
+  std::lock_guard lock(lock_);
+  resting_ = false;
+  if (!queue_.empty()) start_workers();
+}
+
+void Compiler::start_workers() {
+  if (started_ == generation_) return;
+  started_ = generation_;
+  for (unsigned i = 0; i < thread_count_; i++)
+    workers_.emplace_back([this, generation = generation_] { work(generation); });
+}
+
+void Compiler::work(unsigned generation) {
   setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);
   std::unique_lock lock(lock_);
+  if (generation == generation_) tasks_.push_back(gettid());
   for (;;) {
-    wake_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
-    if (stopping_) return;
+    wake_.wait(lock, [&] { return stopping_ || generation != generation_ || !queue_.empty(); });
+    if (stopping_ || generation != generation_) return;
     const Job job = std::move(queue_.front());
     queue_.pop_front();
     lock.unlock();

@@ -66,6 +66,10 @@ class Compiler {
   /// False if there is too much to do already.
   bool submit(std::shared_ptr<Hot> hot, std::shared_ptr<Inbox> inbox);
   bool at_once() const { return thread_count_ == 0; }
+  /// The partition is about to leave: nothing more is begun, and what is being compiled, which cannot be
+  /// stopped, gets out of everybody's way. Until resume().
+  void rest();
+  void resume();
   /// Asks the thread, while it runs guest code, where it is, about a thousand times a second.
   void watch(Thread* thread);
   void unwatch(Thread* thread);
@@ -78,15 +82,19 @@ class Compiler {
   };
   static constexpr std::size_t kQueue = 32;
   void compile(const Job& job);
-  void work();
+  void start_workers();  ///< lock_ held.
+  void work(unsigned generation);
   void sample();
 
   unsigned thread_count_;
   std::mutex lock_;
   std::condition_variable wake_;
   std::deque<Job> queue_;
-  bool stopping_ = false;
-  std::vector<std::thread> workers_;  ///< From the first region on.
+  bool stopping_ = false, resting_ = false;
+  unsigned generation_ = 1;  ///< Of workers: those of an earlier one end after the job that they have.
+  unsigned started_ = 0;     ///< The generation whose workers were started last.
+  std::vector<std::thread> workers_;  ///< From the first region on, with those that end.
+  std::vector<int> tasks_;            ///< The host's numbers of this generation's workers.
   std::mutex watch_lock_;
   std::condition_variable watch_wake_;
   std::vector<Thread*> watched_;
