@@ -73,6 +73,15 @@ enum class Stop : u32 {
   kAgain,  ///< Inside the engine only: its store has killed compiled code, perhaps its own.
 };
 
+/// What FPSCR does not say yet, inside a compiled region only: FR, FI and FPRF of the last arithmetic
+/// instruction, and what later ones change of that (fpu::settle_deferred).
+struct DeferredFpscr {
+  u32 op = 0;       ///< fpu::Op + 1 of the arithmetic instruction; 0 if FPSCR has its bits.
+  u32 changes = 0;  ///< Any of those below.
+  u64 a = 0, b = 0, c = 0;
+  static constexpr u32 kFpcc = 1, kFrFi = 2;  ///< Bits 12 to 15, 17 and 18 are as in FPSCR.
+};
+
 /// An interrupt that an instruction raised and that is not yet delivered.
 struct Fault {
   Vector vector = Vector::kNone;
@@ -147,6 +156,7 @@ struct State {
   // -- floating point
   alignas(16) u64 fpr[32] = {};  ///< Double format bit patterns.
   u64 fpscr = 0;
+  DeferredFpscr deferred;
   // -- vectors
   alignas(16) u128 vr[32] = {};  ///< As numbers: element 0 in the most significant bits.
   u32 vscr = 0;

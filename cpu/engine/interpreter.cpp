@@ -274,6 +274,18 @@ HANDLER interpret_here(State& s, const Op* op) {
   [[clang::musttail]] return page.code->plain[static_cast<u64>(op - s.page_ops)](s, op);
 }
 
+#define BATON_SETTLE(handler)                        \
+  HANDLER settle_##handler(State& s, const Op* op) { \
+    fpu::settle_deferred(s);                         \
+    [[clang::musttail]] return handler(s, op);       \
+  }
+BATON_SETTLE(stop_at)
+BATON_SETTLE(return_at)
+BATON_SETTLE(leave_by_branch)
+BATON_SETTLE(leave_in_front)
+BATON_SETTLE(interpret_here)
+#undef BATON_SETTLE
+
 OpPage::OpPage(u64 of_frame, Kind kind) : frame(of_frame), little(kind & kLittle) {
   if (kind & kCounted) counted = std::make_unique<std::array<CountedOp, kOpsPerPage>>();
   forget_all();

@@ -143,6 +143,12 @@ struct InterpreterOperands {
 [[clang::preserve_none]] void leave_in_front(State& s, const Op* op);
 /// The interpreter's handler of `op`, whatever Op::fn is.
 [[clang::preserve_none]] void interpret_here(State& s, const Op* op);
+// The same, of regions that leave FPSCR open.
+[[clang::preserve_none]] void settle_stop_at(State& s, const Op* op);
+[[clang::preserve_none]] void settle_return_at(State& s, const Op* op);
+[[clang::preserve_none]] void settle_leave_by_branch(State& s, const Op* op);
+[[clang::preserve_none]] void settle_leave_in_front(State& s, const Op* op);
+[[clang::preserve_none]] void settle_interpret_here(State& s, const Op* op);
 /// False until the op's bytes have been decoded since they were written.
 bool is_decoded(const Op& op);
 /// Makes it so. Code lock held.

@@ -455,6 +455,19 @@ Outcome nans(Op op, bool to_single, u64 a, u64 b, u64 c) {
                   true);
 }
 
+void settle_deferred(State& s) {
+  const DeferredFpscr open = s.deferred;
+  if (open.op) {
+    const u64 kept = s.fpr[0];
+    arithmetic(s, static_cast<Op>(open.op - 1), 0, open.a, open.b, open.c);
+    s.fpr[0] = kept;
+  }
+  const u64 changed = (open.changes & DeferredFpscr::kFpcc ? fpscr::FPCC : 0) |
+                      (open.changes & DeferredFpscr::kFrFi ? fpscr::FR | fpscr::FI : 0);
+  s.fpscr = (s.fpscr & ~changed) | (open.changes & changed);
+  s.deferred.op = s.deferred.changes = 0;
+}
+
 [[gnu::noinline]] Flow to_integer(State& s, bool word, Rounding rounding, u32 frt, u64 b) {
   const bool negative = b >> 63;
   const u64 limit = word ? u64{1} << 31 : kSign;  // magnitude of the most negative result

@@ -2,7 +2,8 @@
 // Binary floating point: FPSCR, and the part of the semantics that is too long to be inlined into every
 // engine.
 //
-// State::fpscr is exact after every instruction: whoever reads it needs no synchronisation.
+// State::fpscr is exact after every instruction: whoever reads it needs no synchronisation. Only inside a
+// compiled region may bits of it be open (State::deferred).
 #pragma once
 
 #include "cpu/state.h"
@@ -69,6 +70,11 @@ constexpr u64 word_result(u32 word) { return u64{0xFFF80000} << 32 | word; }
 /// Does an arithmetic instruction in integer arithmetic: any operands, any mode, all exceptions. FMA
 /// operations compute a*c+b; kSqrt, kRound, kReciprocal*, and kFromInteger take b. Sets FPR `frt` and FPSCR.
 Flow arithmetic(State& s, Op op, u32 frt, u64 a, u64 b, u64 c);
+/// Brings FPSCR up to date with State::deferred. The instruction gave a normal number, or an exact zero, with
+/// FPSCR[XX] set and rounding to nearest.
+void settle_deferred(State& s);
+/// FPSCR under `mask` is `value`: sticky bits cannot change but by what is not in the common case.
+inline constexpr struct { u64 mask, value; } kDeferringMode = {fpscr::XX | fpscr::XE | fpscr::RN, fpscr::XX};
 /// fctiw and fctid with any operand.
 Flow to_integer(State& s, bool word, Rounding rounding, u32 frt, u64 b);
 /// frin, friz, frip, frim with any operand.

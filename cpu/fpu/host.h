@@ -30,7 +30,7 @@ inline constexpr u32 kLow = 2, kHigh = 2044, kExact = 64;
 inline constexpr u32 kSingleLow = 1023 - 125, kSingleHigh = 1023 + 127;
 
 /// A double rounded to nearest. `error` has the sign of (exact - value); it is +0 or -0 if the value is
-/// exact.
+/// exact. Without kError nobody asks, which leaves more results to be had.
 struct Result {
   u64 value, error;
   bool exact() const { return error << 1 == 0; }
@@ -48,23 +48,28 @@ BATON_HOST_FP double difference_error(double a, double b, double difference) {
 }
 
 /// a + b or a - b.
-template <bool kSubtract>
+template <bool kSubtract, bool kError = true>
 BATON_HOST_FP bool add(double a, double b, Result& out) {
   const double sum = kSubtract ? a - b : a + b;
   if (!exponent_in(bits(sum), kLow, kHigh)) return false;
+  if constexpr (!kError) return out = {bits(sum), 0}, true;
   out = {bits(sum), bits(kSubtract ? difference_error(a, b, sum) : sum_error(a, b, sum))};
   return true;
 }
 
+template <bool kError = true>
 BATON_HOST_FP bool multiply(double a, double c, Result& out) {
   const double product = a * c;
+  if constexpr (!kError) return out = {bits(product), 0}, exponent_in(bits(product), kLow, kHigh);
   if (!exponent_in(bits(product), kExact, kHigh)) return false;
   out = {bits(product), bits(__builtin_fma(a, c, -product))};
   return true;
 }
 
+template <bool kError = true>
 BATON_HOST_FP bool divide(double a, double b, Result& out) {
   const double quotient = a / b;
+  if constexpr (!kError) return out = {bits(quotient), 0}, exponent_in(bits(quotient), kLow, kHigh);
   if (!exponent_in(bits(quotient), kLow, kHigh) || !exponent_in(bits(a), kExact, 0x7FF)) return false;
   const u64 remainder = bits(__builtin_fma(-quotient, b, a));
   out = {bits(quotient), remainder ^ (bits(b) & u64{1} << 63)};
@@ -81,8 +86,12 @@ BATON_HOST_FP bool root(double b, Result& out) {
 
 /// a*c + b or a*c - b. The operands of a single operation are singles, or the result is undefined: their
 /// product is exact, and what remains is a sum.
-template <bool kSubtract, bool kSingle>
+template <bool kSubtract, bool kSingle, bool kError = true>
 BATON_HOST_FP bool multiply_add(double a, double b, double c, Result& out) {
+  if constexpr (!kError && !kSingle) {
+    const double result = __builtin_fma(a, c, kSubtract ? -b : b);
+    return out = {bits(result), 0}, exponent_in(bits(result), kLow, kHigh);
+  }
   const double product = a * c;
   const double low = __builtin_fma(a, c, -product);  // product + low is exact
   if (!exponent_in(bits(product), kExact, kHigh)) return false;

@@ -27,23 +27,41 @@ using host::real;
 
 inline constexpr u64 kSign = u64{1} << 63;
 
+/// Operands of an instruction in a compiled region that is entered only with MSR[FP] set, rounding to
+/// nearest, XE clear and XX set: sticky bits cannot change in the common case, and the others are left open
+/// (State::deferred) for whoever leaves the region.
+template <class O>
+inline constexpr bool kDefers = false;
+
 BATON_FP_INLINE bool available(const State& s) { return s.msr & msr::FP; }
+template <class O>
+BATON_FP_INLINE bool available(const State& s, O) {
+  return kDefers<O> || available(s);
+}
 [[gnu::cold]] inline Flow unavailable(State& s) { return raise(s, Vector::kFpUnavailable); }
+
+/// Says what was left open.
+template <class O>
+BATON_FP_INLINE void settle_deferred(State& s, O) {
+  if constexpr (kDefers<O>) fpu::settle_deferred(s);
+}
 
 /// CR1 of the Rc forms.
 template <bool Rc>
-BATON_FP_INLINE void record(State& s) {
-  if constexpr (Rc) s.cr[1] = s.fpscr >> 28 & 15;
-}
-template <bool Rc>
 BATON_FP_INLINE Flow record(State& s, Flow flow) {
-  record<Rc>(s);
+  if constexpr (Rc) s.cr[1] = s.fpscr >> 28 & 15;
   return flow;
+}
+template <bool Rc, class O>
+BATON_FP_INLINE Flow record(State& s, O o, Flow flow) {
+  if constexpr (Rc) settle_deferred(s, o);
+  return record<Rc>(s, flow);
 }
 
 /// Host arithmetic has the guest's rounding, and an inexact result is nothing to stop for.
-BATON_FP_INLINE bool host_modes(const State& s) {
-  return __builtin_expect(!(s.fpscr & (fpscr::XE | fpscr::RN)), 1);
+template <class O>
+BATON_FP_INLINE bool host_modes(const State& s, O) {
+  return kDefers<O> || __builtin_expect(!(s.fpscr & (fpscr::XE | fpscr::RN)), 1);
 }
 
 /// FPRF of a zero or normal number.
@@ -63,17 +81,42 @@ BATON_FP_INLINE void settle(State& s, u64 result, u64 error, u64 mask, u64 also)
   s.fpscr = (old & ~(fpscr::FR | fpscr::FI | mask)) | set | fresh;
 }
 
+struct Arithmetic;
+BATON_FP_INLINE void defer(State& s, const Arithmetic& what);
+
+/// An arithmetic instruction and its operands, as fpu::arithmetic() takes them.
+struct Arithmetic {
+  fpu::Op op;
+  u64 a, b, c;
+};
+
 /// Delivers a result of host arithmetic; false when it takes more than this.
-template <bool kSingle, bool kNegate>
-BATON_FP_INLINE bool deliver(State& s, u32 frt, host::Result r) {
+template <bool kSingle, bool kNegate, class O>
+BATON_FP_INLINE bool deliver(State& s, O o, host::Result r, const Arithmetic& what) {
   if constexpr (kSingle) {
     if (!host::to_single(r)) return false;
   }
   const u64 value = kNegate ? bits(0.0 - real(r.value)) : r.value;
-  s.fpr[frt] = value;
+  s.fpr[o.a()] = value;
+  if constexpr (kDefers<O>) return defer(s, what), true;
   settle(s, r.value, r.error, fpscr::FPRF, u64{0x4000} << (value >> 63));
   return true;
 }
+
+BATON_FP_INLINE void defer(State& s, const Arithmetic& what) {
+  s.deferred = {static_cast<u32>(what.op) + 1, 0, what.a, what.b, what.c};
+}
+
+/// The same in integer arithmetic.
+template <bool Rc, class O>
+BATON_FP_INLINE Flow in_software(State& s, O o, const Arithmetic& what) {
+  settle_deferred(s, o);
+  return record<Rc>(s, o, fpu::arithmetic(s, what.op, o.a(), what.a, what.b, what.c));
+}
+
+/// Whether the host's arithmetic has to say how wrong a result is.
+template <class O, bool kSingle>
+inline constexpr bool kError = kSingle || !kDefers<O>;
 
 template <bool kSingle>
 constexpr fpu::Op as(fpu::Op op) {
@@ -82,73 +125,81 @@ constexpr fpu::Op as(fpu::Op op) {
 
 template <bool kSubtract, bool kSingle, bool Rc, class O>
 BATON_FP_INLINE Flow add(State& s, O o) {
-  if (!available(s)) return unavailable(s);
+  if (!available(s, o)) return unavailable(s);
   const u64 a = s.fpr[o.b()], b = s.fpr[o.c()];
+  const Arithmetic what{as<kSingle>(kSubtract ? fpu::Op::kSub : fpu::Op::kAdd), a, b, 0};
   host::Result r;
-  if (host_modes(s) && host::add<kSubtract>(real(a), real(b), r) && deliver<kSingle, false>(s, o.a(), r)) {
-    return record<Rc>(s, Flow::kNext);
+  if (host_modes(s, o) && host::add<kSubtract, kError<O, kSingle>>(real(a), real(b), r) &&
+      deliver<kSingle, false>(s, o, r, what)) {
+    return record<Rc>(s, o, Flow::kNext);
   }
-  constexpr fpu::Op op = as<kSingle>(kSubtract ? fpu::Op::kSub : fpu::Op::kAdd);
-  return record<Rc>(s, fpu::arithmetic(s, op, o.a(), a, b, 0));
+  return in_software<Rc>(s, o, what);
 }
 
 template <bool kSingle, bool Rc, class O>
 BATON_FP_INLINE Flow multiply(State& s, O o) {
-  if (!available(s)) return unavailable(s);
+  if (!available(s, o)) return unavailable(s);
   const u64 a = s.fpr[o.b()], c = s.fpr[o.d()];
+  const Arithmetic what{as<kSingle>(fpu::Op::kMul), a, 0, c};
   host::Result r;
-  if (host_modes(s) && host::multiply(real(a), real(c), r) && deliver<kSingle, false>(s, o.a(), r)) {
-    return record<Rc>(s, Flow::kNext);
+  if (host_modes(s, o) && host::multiply<kError<O, kSingle>>(real(a), real(c), r) &&
+      deliver<kSingle, false>(s, o, r, what)) {
+    return record<Rc>(s, o, Flow::kNext);
   }
-  return record<Rc>(s, fpu::arithmetic(s, as<kSingle>(fpu::Op::kMul), o.a(), a, 0, c));
+  return in_software<Rc>(s, o, what);
 }
 
 template <bool kSingle, bool Rc, class O>
 BATON_FP_INLINE Flow divide(State& s, O o) {
-  if (!available(s)) return unavailable(s);
+  if (!available(s, o)) return unavailable(s);
   const u64 a = s.fpr[o.b()], b = s.fpr[o.c()];
+  const Arithmetic what{as<kSingle>(fpu::Op::kDiv), a, b, 0};
   host::Result r;
-  if (host_modes(s) && host::divide(real(a), real(b), r) && deliver<kSingle, false>(s, o.a(), r)) {
-    return record<Rc>(s, Flow::kNext);
+  if (host_modes(s, o) && host::divide<kError<O, kSingle>>(real(a), real(b), r) &&
+      deliver<kSingle, false>(s, o, r, what)) {
+    return record<Rc>(s, o, Flow::kNext);
   }
-  return record<Rc>(s, fpu::arithmetic(s, as<kSingle>(fpu::Op::kDiv), o.a(), a, b, 0));
+  return in_software<Rc>(s, o, what);
 }
 
 template <bool kSingle, bool Rc, class O>
 BATON_FP_INLINE Flow root(State& s, O o) {
-  if (!available(s)) return unavailable(s);
+  if (!available(s, o)) return unavailable(s);
   const u64 b = s.fpr[o.c()];
+  const Arithmetic what{as<kSingle>(fpu::Op::kSqrt), 0, b, 0};
   host::Result r;
-  if (host_modes(s) && host::root(real(b), r) && deliver<kSingle, false>(s, o.a(), r)) {
-    return record<Rc>(s, Flow::kNext);
+  if (host_modes(s, o) && host::root(real(b), r) && deliver<kSingle, false>(s, o, r, what)) {
+    return record<Rc>(s, o, Flow::kNext);
   }
-  return record<Rc>(s, fpu::arithmetic(s, as<kSingle>(fpu::Op::kSqrt), o.a(), 0, b, 0));
+  return in_software<Rc>(s, o, what);
 }
 
 template <bool kSubtract, bool kNegate, bool kSingle, bool Rc, class O>
 BATON_FP_INLINE Flow multiply_add(State& s, O o) {
-  if (!available(s)) return unavailable(s);
+  if (!available(s, o)) return unavailable(s);
   const u64 a = s.fpr[o.b()], b = s.fpr[o.c()], c = s.fpr[o.d()];
-  host::Result r;
-  if (host_modes(s) && host::multiply_add<kSubtract, kSingle>(real(a), real(b), real(c), r) &&
-      deliver<kSingle, kNegate>(s, o.a(), r)) {
-    return record<Rc>(s, Flow::kNext);
-  }
   constexpr fpu::Op op = as<kSingle>(kNegate     ? kSubtract ? fpu::Op::kNmsub : fpu::Op::kNmadd
                                      : kSubtract ? fpu::Op::kMsub
                                                  : fpu::Op::kMadd);
-  return record<Rc>(s, fpu::arithmetic(s, op, o.a(), a, b, c));
+  const Arithmetic what{op, a, b, c};
+  host::Result r;
+  if (host_modes(s, o) &&
+      host::multiply_add<kSubtract, kSingle, kError<O, kSingle>>(real(a), real(b), real(c), r) &&
+      deliver<kSingle, kNegate>(s, o, r, what)) {
+    return record<Rc>(s, o, Flow::kNext);
+  }
+  return in_software<Rc>(s, o, what);
 }
 
 template <bool Rc, class O>
 BATON_FP_INLINE Flow software(State& s, O o, fpu::Op op) {
-  if (!available(s)) return unavailable(s);
-  return record<Rc>(s, fpu::arithmetic(s, op, o.a(), 0, s.fpr[o.c()], 0));
+  if (!available(s, o)) return unavailable(s);
+  return in_software<Rc>(s, o, {op, 0, s.fpr[o.c()], 0});
 }
 
 template <bool kWord, bool kTruncate, bool Rc, class O>
 BATON_FP_INLINE Flow to_integer(State& s, O o) {
-  if (!available(s)) return unavailable(s);
+  if (!available(s, o)) return unavailable(s);
   const u64 b = s.fpr[o.c()];
   // Within +-2^63 the conversion cannot go wrong, and the difference below is exact.
   constexpr u32 kLast = kWord ? 1023 + 30 : 1023 + 62;
@@ -157,21 +208,31 @@ BATON_FP_INLINE Flow to_integer(State& s, O o) {
     const i64 result = static_cast<i64>(kTruncate ? real(b) : __builtin_roundeven(real(b)));
     if (!kWord || __builtin_expect(result == static_cast<i32>(result), 1)) {
       s.fpr[o.a()] = kWord ? fpu::word_result(static_cast<u32>(result)) : static_cast<u64>(result);
-      settle(s, b, bits(real(b) - static_cast<double>(result)), 0, 0);
-      return record<Rc>(s, Flow::kNext);
+      const u64 error = bits(real(b) - static_cast<double>(result));
+      if constexpr (kDefers<O>) {
+        const u32 inexact = error << 1 ? 1 : 0;
+        const u32 rounded_up = static_cast<u32>((error ^ b) >> 63) & inexact;
+        s.deferred.changes = (s.deferred.changes & ~static_cast<u32>(fpscr::FR | fpscr::FI)) |
+                             DeferredFpscr::kFrFi | rounded_up << 18 | inexact << 17;
+      } else {
+        settle(s, b, error, 0, 0);
+      }
+      return record<Rc>(s, o, Flow::kNext);
     }
   }
+  settle_deferred(s, o);
   const fpu::Rounding rounding =
       kTruncate ? fpu::Rounding::kZero : static_cast<fpu::Rounding>(s.fpscr & fpscr::RN);
-  return record<Rc>(s, fpu::to_integer(s, kWord, rounding, o.a(), b));
+  return record<Rc>(s, o, fpu::to_integer(s, kWord, rounding, o.a(), b));
 }
 
 template <fpu::Rounding kRounding, bool Rc, class O>
 BATON_FP_INLINE Flow to_integral(State& s, O o) {
-  if (!available(s)) return unavailable(s);
+  if (!available(s, o)) return unavailable(s);
   const u64 b = s.fpr[o.c()];
+  settle_deferred(s, o);
   if (__builtin_expect(host::exponent(b) == 0x7FF, 0)) {
-    return record<Rc>(s, fpu::to_integral(s, kRounding, o.a(), b));
+    return record<Rc>(s, o, fpu::to_integral(s, kRounding, o.a(), b));
   }
   u64 result;
   if constexpr (kRounding == fpu::Rounding::kNearestAway) {
@@ -193,27 +254,32 @@ BATON_FP_INLINE Flow to_integral(State& s, O o) {
   }
   s.fpr[o.a()] = result;
   s.fpscr = (s.fpscr & ~(fpscr::FR | fpscr::FI | fpscr::FPRF)) | fprf(result);
-  return record<Rc>(s, Flow::kNext);
+  return record<Rc>(s, o, Flow::kNext);
 }
 
 template <bool kOrdered, class O>
 BATON_FP_INLINE Flow compare(State& s, O o) {
-  if (!available(s)) return unavailable(s);
+  if (!available(s, o)) return unavailable(s);
   const u64 a = s.fpr[o.b()], b = s.fpr[o.c()];
   if (__builtin_expect(__builtin_isunordered(real(a), real(b)), 0)) {
+    settle_deferred(s, o);
     return fpu::compare_unordered(s, kOrdered, o.a() >> 2, a, b);
   }
   const u32 result = real(a) < real(b) ? 8 : real(a) > real(b) ? 4 : 2;
   s.cr[o.a() >> 2] = result;
-  s.fpscr = (s.fpscr & ~fpscr::FPCC) | result << 12;
+  if constexpr (kDefers<O>)
+    s.deferred.changes =
+        (s.deferred.changes & ~static_cast<u32>(fpscr::FPCC)) | DeferredFpscr::kFpcc | result << 12;
+  else
+    s.fpscr = (s.fpscr & ~fpscr::FPCC) | result << 12;
   return Flow::kNext;
 }
 
 template <bool Rc, class O>
 BATON_FP_INLINE Flow move(State& s, O o, u64 value) {
-  if (!available(s)) return unavailable(s);
+  if (!available(s, o)) return unavailable(s);
   s.fpr[o.a()] = value;
-  return record<Rc>(s, Flow::kNext);
+  return record<Rc>(s, o, Flow::kNext);
 }
 
 /// A single in storage as a double in a register. Not arithmetic: a signalling NaN stays one.
@@ -243,7 +309,7 @@ BATON_FP_INLINE u64 address(const State& s, O o) {
 
 template <bool kSingle, bool kIndexed, bool kUpdate, class O>
 BATON_FP_INLINE Flow load(State& s, O o) {
-  if (!available(s)) return unavailable(s);
+  if (!available(s, o)) return unavailable(s);
   const u64 at = address<kIndexed>(s, o);
   if constexpr (kSingle) {
     u32 word;
@@ -260,7 +326,7 @@ BATON_FP_INLINE Flow load(State& s, O o) {
 
 template <bool kSingle, bool kIndexed, bool kUpdate, class O>
 BATON_FP_INLINE Flow store(State& s, O o) {
-  if (!available(s)) return unavailable(s);
+  if (!available(s, o)) return unavailable(s);
   const u64 at = address<kIndexed>(s, o);
   const u64 value = s.fpr[o.a()];
   if constexpr (kSingle) {
@@ -275,7 +341,7 @@ BATON_FP_INLINE Flow store(State& s, O o) {
 // Pairs are a quadword whose more significant half is the even register.
 template <bool kIndexed, class O>
 BATON_FP_INLINE Flow load_pair(State& s, O o) {
-  if (!available(s)) return unavailable(s);
+  if (!available(s, o)) return unavailable(s);
   const u64 at = address<kIndexed>(s, o);
   u64 even, odd;
   if (!cpu::load(s, at, even) || !cpu::load(s, ea(s, at + 8), odd)) return Flow::kStop;
@@ -287,7 +353,7 @@ BATON_FP_INLINE Flow load_pair(State& s, O o) {
 
 template <bool kIndexed, class O>
 BATON_FP_INLINE Flow store_pair(State& s, O o) {
-  if (!available(s)) return unavailable(s);
+  if (!available(s, o)) return unavailable(s);
   const u64 at = address<kIndexed>(s, o);
   u64 first = s.fpr[o.a()], second = s.fpr[o.a() + 1];
   if (little_endian(s)) std::swap(first, second);
@@ -327,24 +393,32 @@ BATON_FP_RC Flow frsqrtes(State& s, O o) {
   return fp::software<Rc>(s, o, fpu::single(fpu::Op::kReciprocalRoot));
 }
 BATON_FP_RC Flow frsp(State& s, O o) {
-  if (!fp::available(s)) return fp::unavailable(s);
+  if (!fp::available(s, o)) return fp::unavailable(s);
   const u64 b = s.fpr[o.c()];
-  if (fp::host_modes(s) && fp::deliver<true, false>(s, o.a(), {b, 0})) return fp::record<Rc>(s, Flow::kNext);
-  return fp::record<Rc>(s, fpu::arithmetic(s, fpu::single(fpu::Op::kRound), o.a(), 0, b, 0));
+  const fp::Arithmetic what{fpu::single(fpu::Op::kRound), 0, b, 0};
+  if (fp::host_modes(s, o) && fp::deliver<true, false>(s, o, {b, 0}, what))
+    return fp::record<Rc>(s, o, Flow::kNext);
+  return fp::in_software<Rc>(s, o, what);
 }
 BATON_FP_RC Flow fcfid(State& s, O o) {
-  if (!fp::available(s)) return fp::unavailable(s);
+  if (!fp::available(s, o)) return fp::unavailable(s);
   const u64 b = s.fpr[o.c()];
   const u64 result = fp::bits(static_cast<double>(static_cast<i64>(b)));
+  const fp::Arithmetic what{fpu::Op::kFromInteger, 0, b, 0};
+  if constexpr (fp::kDefers<O>) {
+    s.fpr[o.a()] = result;
+    fp::defer(s, what);
+    return fp::record<Rc>(s, o, Flow::kNext);
+  }
   if (__builtin_expect(fp::host::exponent(result) < 1023 + 63, 1)) {
     const u64 error = b - static_cast<u64>(static_cast<i64>(fp::real(result)));
-    if (!error || fp::host_modes(s)) {
+    if (!error || fp::host_modes(s, o)) {
       s.fpr[o.a()] = result;
       fp::settle(s, result, error, fpscr::FPRF, fp::fprf(result));
-      return fp::record<Rc>(s, Flow::kNext);
+      return fp::record<Rc>(s, o, Flow::kNext);
     }
   }
-  return fp::record<Rc>(s, fpu::arithmetic(s, fpu::Op::kFromInteger, o.a(), 0, b, 0));
+  return fp::in_software<Rc>(s, o, what);
 }
 BATON_FP_RC Flow fctiw(State& s, O o) { return fp::to_integer<true, false, Rc>(s, o); }
 BATON_FP_RC Flow fctiwz(State& s, O o) { return fp::to_integer<true, true, Rc>(s, o); }
@@ -369,43 +443,46 @@ BATON_FP_RC Flow fsel(State& s, O o) {
   return fp::move<Rc>(s, o, fp::real(s.fpr[o.b()]) >= 0 ? s.fpr[o.d()] : s.fpr[o.c()]);
 }
 BATON_SEMANTICS Flow mffgpr(State& s, O o) {
-  if (!fp::available(s)) return fp::unavailable(s);
+  if (!fp::available(s, o)) return fp::unavailable(s);
   s.fpr[o.a()] = s.gpr[o.c()];
   return Flow::kNext;
 }
 BATON_SEMANTICS Flow mftgpr(State& s, O o) {
-  if (!fp::available(s)) return fp::unavailable(s);
+  if (!fp::available(s, o)) return fp::unavailable(s);
   s.gpr[o.a()] = s.fpr[o.c()];
   return Flow::kNext;
 }
 
 // FPSCR
-BATON_FP_RC Flow mffs(State& s, O o) { return fp::move<Rc>(s, o, s.fpscr); }
+BATON_FP_RC Flow mffs(State& s, O o) {
+  fp::settle_deferred(s, o);
+  return fp::move<Rc>(s, o, s.fpscr);
+}
 BATON_FP_RC Flow mtfsf(State& s, O o) {
-  if (!fp::available(s)) return fp::unavailable(s);
+  if (!fp::available(s, o)) return fp::unavailable(s);
   u64 mask = u64{15} * __builtin_ia32_pdep_si(static_cast<u32>(o.imm()), 0x11111111);
   if (o.b()) mask <<= 32;
   if (o.d()) mask = ~u64{0};
-  return fp::record<Rc>(s, fpu::write_fpscr(s, mask, s.fpr[o.c()]));
+  return fp::record<Rc>(s, o, fpu::write_fpscr(s, mask, s.fpr[o.c()]));
 }
 BATON_FP_RC Flow mtfsfi(State& s, O o) {
-  if (!fp::available(s)) return fp::unavailable(s);
+  if (!fp::available(s, o)) return fp::unavailable(s);
   const u32 shift = 28 - 4 * o.a() + (o.b() ? 32 : 0);
-  return fp::record<Rc>(s, fpu::write_fpscr(s, u64{15} << shift, static_cast<u64>(o.imm()) << shift));
+  return fp::record<Rc>(s, o, fpu::write_fpscr(s, u64{15} << shift, static_cast<u64>(o.imm()) << shift));
 }
 BATON_FP_RC Flow mtfsb0(State& s, O o) {
-  if (!fp::available(s)) return fp::unavailable(s);
+  if (!fp::available(s, o)) return fp::unavailable(s);
   s.fpscr = fpu::summarise(s.fpscr & ~(u64{0x80000000} >> o.a()));
-  return fp::record<Rc>(s, Flow::kNext);
+  return fp::record<Rc>(s, o, Flow::kNext);
 }
 BATON_FP_RC Flow mtfsb1(State& s, O o) {
-  if (!fp::available(s)) return fp::unavailable(s);
+  if (!fp::available(s, o)) return fp::unavailable(s);
   const u64 bit = u64{0x80000000} >> o.a();
   const u64 fx = bit & fpscr::kExceptions & ~s.fpscr ? fpscr::FX : 0;
-  return fp::record<Rc>(s, fpu::write_fpscr(s, bit | fx, ~u64{0}));
+  return fp::record<Rc>(s, o, fpu::write_fpscr(s, bit | fx, ~u64{0}));
 }
 BATON_SEMANTICS Flow mcrfs(State& s, O o) {
-  if (!fp::available(s)) return fp::unavailable(s);
+  if (!fp::available(s, o)) return fp::unavailable(s);
   const u32 shift = 28 - 4 * (o.b() >> 2);
   s.cr[o.a() >> 2] = s.fpscr >> shift & 15;
   s.fpscr = fpu::summarise(s.fpscr & ~(u64{15} << shift & (fpscr::FX | fpscr::kExceptions)));
@@ -434,14 +511,14 @@ BATON_SEMANTICS Flow lfdpx(State& s, O o) { return fp::load_pair<true>(s, o); }
 BATON_SEMANTICS Flow stfdp(State& s, O o) { return fp::store_pair<false>(s, o); }
 BATON_SEMANTICS Flow stfdpx(State& s, O o) { return fp::store_pair<true>(s, o); }
 BATON_SEMANTICS Flow lfiwax(State& s, O o) {
-  if (!fp::available(s)) return fp::unavailable(s);
+  if (!fp::available(s, o)) return fp::unavailable(s);
   u32 word;
   if (!cpu::load(s, fp::address<true>(s, o), word)) return Flow::kStop;
   s.fpr[o.a()] = static_cast<u64>(sign_extend(word, 32));
   return Flow::kNext;
 }
 BATON_SEMANTICS Flow stfiwx(State& s, O o) {
-  if (!fp::available(s)) return fp::unavailable(s);
+  if (!fp::available(s, o)) return fp::unavailable(s);
   if (!cpu::store(s, fp::address<true>(s, o), static_cast<u32>(s.fpr[o.a()]))) return Flow::kStop;
   return Flow::kNext;
 }

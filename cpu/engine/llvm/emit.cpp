@@ -39,7 +39,7 @@ llvm::TargetMachine& target() {
   return *machine;
 }
 
-void optimise(llvm::Function& f, std::span<const Native> natives) {
+void optimise(llvm::Function& f, llvm::Constant* leave) {
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager calls;
@@ -57,7 +57,7 @@ void optimise(llvm::Function& f, std::span<const Native> natives) {
   all.addPass(llvm::InstCombinePass());
   all.addPass(llvm::SimplifyCFGPass());
   all.run(f, functions);
-  expand_look_ups(f, natives);
+  expand_look_ups(f, leave);
 }
 
 template <class T>
@@ -140,16 +140,20 @@ const void* find_native(std::span<const Native> natives, llvm::StringRef name) {
   throw std::runtime_error("no native " + name.str());
 }
 
+const void* handler(std::string_view name, const Region& region, std::span<const Native> natives) {
+  return find_native(natives, std::string(region.defers ? "baton_settle_" : "baton_").append(name));
+}
+
 llvm::Constant* address_of(const void* native, llvm::LLVMContext& context) {
   return llvm::ConstantExpr::getIntToPtr(
       llvm::ConstantInt::get(llvm::Type::getInt64Ty(context), reinterpret_cast<u64>(native)),
       llvm::PointerType::getUnqual(context));
 }
 
-std::vector<u8> emit(llvm::Module& module, std::span<const Native> natives) {
+std::vector<u8> emit(llvm::Module& module, const Region& region, std::span<const Native> natives) {
   llvm::Function& f = *module.getFunction("region");
   module.setDataLayout(target().createDataLayout());
-  optimise(f, natives);
+  optimise(f, address_of(handler("interpret_here", region, natives), module.getContext()));
   for (llvm::Function& g : llvm::make_early_inc_range(module)) {
     if (&g == &f || g.isIntrinsic()) continue;
     if (g.use_empty()) {
@@ -180,7 +184,7 @@ extern "C" __attribute__((visibility("default"))) void baton_compile_region(
     thread_local unsigned regions = 0;
     if (regions++ % kRegionsOfAContext == 0) semantics = std::make_unique<Semantics>();
     const auto module = translate(*semantics, region, natives);
-    result.code = emit(*module, natives);
+    result.code = emit(*module, region, natives);
   } catch (const std::exception& e) {
     result.error = e.what();
   }

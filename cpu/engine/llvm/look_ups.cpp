@@ -47,10 +47,10 @@ constexpr const char* kFillNothing[] = {"3fpu", "3vmx"};
 
 class Expander {
  public:
-  Expander(llvm::Function& f, std::span<const Native> natives)
+  Expander(llvm::Function& f, llvm::Constant* leave)
       : f_(f),
         b_(f.getContext()),
-        leave_(address_of(find_native(natives, "baton_interpret_here"), f.getContext())),
+        leave_(leave),
         unlikely_(llvm::MDBuilder(f.getContext()).createBranchWeights(1, 2000)) {}
 
   void run() {
@@ -207,8 +207,6 @@ class Expander {
 
 }  // namespace
 
-void expand_look_ups(llvm::Function& function, std::span<const Native> natives) {
-  Expander(function, natives).run();
-}
+void expand_look_ups(llvm::Function& function, llvm::Constant* leave) { Expander(function, leave).run(); }
 
 }  // namespace baton::cpu::llvm_engine

@@ -10,6 +10,7 @@ listing = subprocess.run([nm, "--undefined-only", "--format=just-symbols", bitco
 listing = [s for s in listing.split() if not s.startswith("baton_")]
 # What the engine itself calls, and what LLVM may make of loads and stores.
 HANDLERS = ["stop_at", "return_at", "leave_by_branch", "leave_in_front", "interpret_here"]
+HANDLERS += ["settle_" + handler for handler in HANDLERS]
 symbols = {s: s for s in sorted(set(listing)) + ["memcpy", "memmove", "memset"]}
 symbols |= {f"baton_{h}": f"_ZN5baton3cpu{len(h)}{h}ERNS0_5StateEPKNS0_2OpE" for h in HANDLERS}
 with open(output, "w", encoding="utf-8") as file:

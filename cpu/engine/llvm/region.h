@@ -39,6 +39,8 @@ struct Region {
   std::vector<Page> pages;
   std::vector<Block> blocks;
   u64 ea_mask = 0;  ///< State::ea_mask that it is compiled for.
+  /// It does floating point and leaves FPSCR open (State::deferred): entered in fpu::kDeferringMode only.
+  bool defers = false;
 };
 
 /// A function or object of Baton that compiled code refers to, by its symbol.

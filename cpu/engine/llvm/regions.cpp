@@ -12,6 +12,7 @@
 
 #include "cpu/engine/statistics.h"
 #include "cpu/engine/stencil/code_cache.h"
+#include "cpu/fpu/fpu.h"
 #include "cpu/semantics/branch.h"
 #include "cpu/semantics/priority.h"
 #include "cpu/semantics/system.h"
@@ -124,6 +125,12 @@ bool can_compile(const isa::Row& row, const isa::Operands& o) {
     case Id::lfdpx:
     case Id::stfdp:
     case Id::stfdpx:
+    // FPSCR's modes are those that the region was entered with.
+    case Id::mcrfs:
+    case Id::mtfsf:
+    case Id::mtfsfi:
+    case Id::mtfsb0:
+    case Id::mtfsb1:
       return false;
     case Id::or_op:
       return !sem::is_priority_nop(o.a, o.b, o.c);
@@ -136,6 +143,14 @@ bool can_compile(const isa::Row& row, const isa::Operands& o) {
 }
 
 namespace {
+
+bool computes(const Region& region) {
+  return std::ranges::any_of(region.blocks, [](const Block& block) {
+    return std::ranges::any_of(block.instructions, [](const Instruction& instruction) {
+      return isa::table()[static_cast<u64>(instruction.row)].facility == isa::Facility::FP;
+    });
+  });
+}
 
 /// Of a loop round its entry, a region keeps what leads back to the entry. The rest is colder.
 void keep_loop(Region& region, u64 first_index) {
@@ -422,6 +437,7 @@ Region Regions::grow() const {
     expected = branches(f.instruction.row) ? ~u64{0} : ea + 4;
   }
   keep_loop(region, s.nia >> 2 & (kOpsPerPage - 1));
+  region.defers = (s.fpscr & fpu::kDeferringMode.mask) == fpu::kDeferringMode.value && computes(region);
   return region;
 }
 

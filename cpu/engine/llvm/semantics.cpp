@@ -30,7 +30,7 @@ struct Arguments {
 };
 
 template <auto kSemantics>
-[[gnu::always_inline]] inline Flow perform(State& s, Arguments o) {
+[[gnu::always_inline]] inline Flow perform(State& s, auto o) {
   if constexpr (std::is_void_v<decltype(kSemantics(s, o))>) {
     kSemantics(s, o);
     return Flow::kNext;
@@ -39,7 +39,16 @@ template <auto kSemantics>
   }
 }
 
+/// For the regions that State::deferred is for.
+struct DeferringArguments : Arguments {};
+
 }  // namespace
+}  // namespace baton::cpu::llvm_engine
+
+template <>
+inline constexpr bool baton::cpu::sem::fp::kDefers<baton::cpu::llvm_engine::DeferringArguments> = true;
+
+namespace baton::cpu::llvm_engine {
 
 #define ROW(id, semantics)                                                                 \
   extern "C" Flow baton_row_##id(State& s, u32 a, u32 b, u32 c, u32 d, i64 imm, u64 cia) { \
@@ -56,5 +65,23 @@ using O = Arguments;
 #define BATON_Privileged_Base(id, semantics)
 #define BATON_Hypervisor_Base(id, semantics)
 #include "cpu/isa/instructions.def"
+#undef ROW
+#undef BATON_User_Base
+#undef BATON_User_FP
+#undef BATON_User_VMX
+
+namespace deferring {
+using O = DeferringArguments;
+#define ROW(id, semantics)                                                                           \
+  extern "C" Flow baton_deferring_row_##id(State& s, u32 a, u32 b, u32 c, u32 d, i64 imm, u64 cia) { \
+    return perform<semantics>(s, O{{a, b, c, d, imm, cia}});                                         \
+  }
+#define INSN(id, mnemonic, form, mask, value, operands, imm, privilege, facility, semantics) \
+  BATON_##privilege##_##facility(id, (semantics))
+#define BATON_User_Base(id, semantics)
+#define BATON_User_FP(id, semantics) ROW(id, semantics)
+#define BATON_User_VMX(id, semantics)
+#include "cpu/isa/instructions.def"
+}  // namespace deferring
 
 }  // namespace baton::cpu::llvm_engine

@@ -15,8 +15,19 @@ namespace {
 
 using isa::Id;
 
+/// The functions of semantics.cpp.
 constexpr const char* kRowNames[] = {
 #define INSN(id, ...) "baton_row_" #id,
+#include "cpu/isa/instructions.def"
+};
+/// Those in regions that leave FPSCR open.
+constexpr const char* kDeferringRowNames[] = {
+#define BATON_Base(id) "baton_row_" #id,
+#define BATON_FP(id) "baton_deferring_row_" #id,
+#define BATON_VMX(id) "baton_row_" #id,
+#define BATON_DFP(id) "baton_row_" #id,
+#define INSN(id, mnemonic, form, mask, value, operands, imm, privilege, facility, semantics) \
+  BATON_##facility(id)
 #include "cpu/isa/instructions.def"
 };
 
@@ -126,14 +137,14 @@ class Builder {
     exit.op = b_.CreatePHI(ptr_, 8);
     if (with_nia)
       b_.CreateCall(module_->getOrInsertFunction(kStoreNia, llvm::FunctionType::get(b_.getVoidTy(), false)));
-    tail_call(native(name), exit.op);
+    tail_call(address_of(handler(name, region_, natives_), context_), exit.op);
     return exit;
   }
   void make_exits() {
-    stop_ = exit_to("baton_stop_at");
-    branch_ = exit_to("baton_leave_by_branch", true);
-    next_ = exit_to("baton_leave_in_front");
-    miss_ = exit_to("baton_interpret_here");
+    stop_ = exit_to("stop_at");
+    branch_ = exit_to("leave_by_branch", true);
+    next_ = exit_to("leave_in_front");
+    miss_ = exit_to("interpret_here");
   }
   void go(Exit& exit, llvm::Value* op) {
     exit.op->addIncoming(op, b_.GetInsertBlock());
@@ -152,8 +163,16 @@ class Builder {
     llvm::Value* op = f_->getArg(1);
     auto* other = block("other_mode");
     auto* mode = block("mode");
-    branch_unlikely(b_.CreateICmpNE(load(offsetof(State, ea_mask)), b_.getInt64(region_.ea_mask)), other,
-                    mode);
+    llvm::Value* wrong = b_.CreateICmpNE(load(offsetof(State, ea_mask)), b_.getInt64(region_.ea_mask));
+    if (region_.defers) {
+      const auto differs = [&](u64 offset, u64 mask, u64 value) {
+        return b_.CreateICmpNE(b_.CreateAnd(load(offset), b_.getInt64(mask)), b_.getInt64(value));
+      };
+      wrong = b_.CreateOr(wrong, differs(offsetof(State, msr), msr::FP, msr::FP));
+      wrong = b_.CreateOr(
+          wrong, differs(offsetof(State, fpscr), fpu::kDeferringMode.mask, fpu::kDeferringMode.value));
+    }
+    branch_unlikely(wrong, other, mode);
     b_.SetInsertPoint(other);
     tail_call(native("baton_interpret_here"), op);
     b_.SetInsertPoint(mode);
@@ -222,7 +241,7 @@ class Builder {
   }
 
   void perform(u32 page, u32 index, const Instruction& instruction) {
-    const Semantics::Row& row = semantics_.row(instruction.row);
+    const Semantics::Row& row = semantics_.row(instruction.row, region_.defers);
     const isa::Operands& o = instruction.operands;
     auto* flow = b_.CreateCall(row.function,
                                {s_, b_.getInt32(o.a), b_.getInt32(o.b), b_.getInt32(o.c), b_.getInt32(o.d),
@@ -420,10 +439,10 @@ bool Semantics::define(llvm::Function& f) {
   return !f.isDeclaration();
 }
 
-const Semantics::Row& Semantics::row(isa::Id id) {
-  Row& row = rows_[static_cast<u64>(id)];
+const Semantics::Row& Semantics::row(isa::Id id, bool defers) {
+  Row& row = rows_[defers][static_cast<u64>(id)];
   if (row.function) return row;
-  const char* name = kRowNames[static_cast<u64>(id)];
+  const char* name = (defers ? kDeferringRowNames : kRowNames)[static_cast<u64>(id)];
   llvm::Function* f = module_->getFunction(name);
   if (!f || !define(*f)) throw std::runtime_error(std::string("no semantics: ") + name);
   row.always_goes_on = std::ranges::all_of(*f, [](const llvm::BasicBlock& block) {

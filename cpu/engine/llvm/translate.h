@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "cpu/engine/llvm/region.h"
+#include "cpu/fpu/fpu.h"
 
 namespace baton::cpu::llvm_engine {
 
@@ -25,14 +26,14 @@ class Semantics {
   llvm::LLVMContext& context() { return context_; }
   llvm::Module& module() { return *module_; }
   /// Throws std::runtime_error if there is none.
-  const Row& row(isa::Id id);
+  const Row& row(isa::Id id, bool defers);
   /// True if the function, of module(), has a body, which is then there.
   static bool define(llvm::Function& f);
 
  private:
   llvm::LLVMContext context_;
   std::unique_ptr<llvm::Module> module_;
-  std::array<Row, isa::kRows> rows_;
+  std::array<Row, isa::kRows> rows_[2];
 };
 
 /// A module with one function, the region's handler, in which every register is an alloca. Throws
@@ -49,13 +50,15 @@ inline constexpr const char* kStoreNia = "baton_store_nia";
 inline constexpr const char* kLookUpRead = "baton_look_up_read";
 inline constexpr const char* kLookUpWrite = "baton_look_up_write";
 /// Makes code of the look-ups, one of those that it can show to be on one page (look_ups.cpp).
-void expand_look_ups(llvm::Function& function, std::span<const Native> natives);
+void expand_look_ups(llvm::Function& function, llvm::Constant* leave);
 
 /// Throws std::runtime_error if there is none of that name.
 const void* find_native(std::span<const Native> natives, llvm::StringRef name);
+/// How the region is left (cpu/engine/interpreter.h), with FPSCR brought up to date if it leaves that open.
+const void* handler(std::string_view name, const Region& region, std::span<const Native> natives);
 llvm::Constant* address_of(const void* native, llvm::LLVMContext& context);
 
 /// Optimises the module's function and assembles it.
-std::vector<u8> emit(llvm::Module& module, std::span<const Native> natives);
+std::vector<u8> emit(llvm::Module& module, const Region& region, std::span<const Native> natives);
 
 }  // namespace baton::cpu::llvm_engine
