@@ -109,7 +109,7 @@ void PageReceiver::apply(std::span<const u8> payload) {
     if (frames[i] >= seen_.size())
       throw StreamError("The migration stream is damaged: a page lies outside the partition.");
   }
-  if (fresh_ && !running_) populate({frames, counts[0]});
+  if (fresh_ && memory_ && !running_) populate({frames, counts[0]});
   for (std::size_t i = 0; i < numbers; ++i) {
     store(frames[i], i < counts[0] ? payload.data() + head + i * kFrameSize : nullptr);
     note(frames[i]);
@@ -144,10 +144,10 @@ void PageReceiver::store(u64 frame, const u8* page) {
     memory_->arrive(frame, page);
     return;
   }
+  if (fresh_ && !page && !seen_[frame]) return;
   if (memory_) {
     u8* to = memory_->host(frame * kFrameSize);
     // Looking is cheaper than making the host allocate memory.
-    if (fresh_ && !page && !seen_[frame]) return;
     if (page)
       std::memcpy(to, page, kFrameSize);
     else if (!is_zero_page(to))

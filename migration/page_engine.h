@@ -64,7 +64,7 @@ class PageReceiver {
   explicit PageReceiver(cpu::HashPageTable& table);
   /// Throws StreamError; nothing of a wrong batch is stored.
   void apply(std::span<const u8> payload);
-  /// The memory has never been written: zeros that come first change nothing.
+  /// The memory, or table, has never been written: zeros that come first change nothing.
   void fresh() { fresh_ = true; }
   /// These frames come once the partition runs, and are not missing before.
   void follow(const cpu::FrameSet& frames);

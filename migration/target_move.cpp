@@ -217,6 +217,7 @@ void TargetMove::receive(Socket& socket, bool again) {
     table = std::make_unique<PageReceiver>(partition_->hpt());
     if (!again) {
       memory->fresh();
+      table->fresh();
       partition_->memory().set_huge(false);
     }
   }
