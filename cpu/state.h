@@ -148,7 +148,7 @@ struct State {
   std::atomic<u32> lines{0};
   TlbEntry* translations =
       nullptr;                 ///< What dtlb is without MSR[LE]: where the slow path keeps what it finds.
-  FetchEntry* itlb = nullptr;  ///< Array of kFetchEntries for the current MSR[IR], MSR[PR], MSR[LE].
+  FetchEntry* itlb = nullptr;  ///< Array of kFetchEntries for the current MSR[IR], MSR[PR], MSR[LE], MSR[SF].
   Stop stop = Stop::kNone;
   Fault fault;
   Thread* thread = nullptr;

@@ -16,7 +16,7 @@ constexpr u64 kKs = 0x800, kKp = 0x400, kNoExecuteSegment = 0x200;
 /// MSR bits that an interrupt replaces by its cause in SRR1 (POWER6-ISA 6): bits 33-36 and 42-47.
 constexpr u64 kSrr1Cause = 0x783F0000;
 
-constexpr u64 op_page_key(u64 frame, OpPage::Kind kind) { return frame << 2 | kind; }
+constexpr u64 op_page_key(u64 frame, OpPage::Kind kind) { return frame << 3 | kind; }
 
 constexpr u64 segment_mask(const SlbEntry& entry) {
   return entry.vsid & kOneTerabyte ? ~u64{0xFFFFFFFFFF} : ~u64{0x0FFFFFFF};
@@ -52,7 +52,7 @@ Thread::Thread(Domain& domain, u32 pir, Alarm* alarm)
     : domain_(domain),
       alarm_(alarm),
       dtlb_(std::make_unique<std::array<LookAside, kModes>>()),
-      itlb_(std::make_unique<std::array<std::array<FetchEntry, kFetchEntries>, 2 * kModes>>()) {
+      itlb_(std::make_unique<std::array<std::array<FetchEntry, kFetchEntries>, 3 * kModes>>()) {
   state_.thread = this;
   state_.pir = pir;
   const EngineOptions& engine = domain_.engine();
@@ -122,7 +122,12 @@ void Thread::update_mode() {
   s.translations = look_aside().entries();
   static std::array<TlbEntry, kTlbEntries> nothing;
   s.dtlb = little ? nothing.data() : s.translations;
-  s.itlb = (*itlb_)[(s.msr & msr::IR ? translated : 0) + (little ? kModes : 0)].data();
+  const unsigned first = little ? 2 * kModes : s.msr & msr::SF ? 0 : kModes;
+  if (__builtin_expect(first >= fetch_modes_, 0)) {
+    std::lock_guard lock(tlb_lock);
+    fetch_modes_ = first + kModes;
+  }
+  s.itlb = (*itlb_)[first + (s.msr & msr::IR ? translated : 0)].data();
   s.ea_mask = s.msr & msr::SF ? ~u64{0} : 0xFFFFFFFF;
   // A page that nia does not lie in, so that a branch to nia looks it up in the new mode.
   s.page_ea = ~s.nia;
@@ -566,7 +571,7 @@ void Thread::forget_segment(const SlbEntry& entry) {
   const u64 mask = segment_mask(entry) >> 12, want = (entry.esid & segment_mask(entry)) >> 12;
   std::lock_guard lock(tlb_lock);
   for (unsigned mode = 1; mode < kModes; mode++) (*dtlb_)[mode].forget_segment(want, mask);
-  for (auto& mode : *itlb_) {
+  for (auto& mode : fetch_modes()) {
     for (FetchEntry& e : mode) {
       const u64 tag = e.tag.load(std::memory_order_relaxed);
       if (tag != TlbEntry::kNoTag && (tag & mask) == want)
@@ -579,13 +584,13 @@ void Thread::flush_translations() {
   std::lock_guard lock(tlb_lock);
   keys_cached_ = 0;
   for (LookAside& mode : *dtlb_) mode.forget_all();
-  for (auto& mode : *itlb_)
+  for (auto& mode : fetch_modes())
     for (FetchEntry& e : mode) e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
 }
 
 void Thread::forget_fetches(bool problem) {
   std::lock_guard lock(tlb_lock);
-  for (unsigned mode = 0; mode < 2 * kModes; mode++) {
+  for (unsigned mode = 0; mode < fetch_modes_; mode++) {
     if ((mode % kModes == 2) != problem) continue;
     for (FetchEntry& e : (*itlb_)[mode]) e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
   }
@@ -595,7 +600,7 @@ bool Thread::forget_ptex(u32 ptex, u64 first_page, u64 pages) {
   std::lock_guard lock(tlb_lock);
   bool had = false;
   for (unsigned mode = 1; mode < kModes; mode++) had |= (*dtlb_)[mode].forget_ptex(ptex, first_page, pages);
-  for (auto& mode : *itlb_) {
+  for (auto& mode : fetch_modes()) {
     for (u64 i = 0; i < std::min(pages, kFetchEntries); i++) {
       FetchEntry& e = mode[(first_page + i) & (kFetchEntries - 1)];
       if (e.ptex != ptex) continue;
@@ -641,12 +646,14 @@ void Thread::forget_compiled() {
 OpPage* Thread::op_page(u64 frame) {
   std::lock_guard lock(domain_.code_lock());
   const u64 msr = state_.msr;
-  const auto kind =
-      static_cast<OpPage::Kind>((msr & msr::LE ? OpPage::kLittle : 0) |
-                                (pmu_.counts_instructions(msr & msr::PR) ? OpPage::kCounted : 0));
+  const auto kind = pmu_.counts_instructions(msr & msr::PR)
+                        ? (msr & msr::LE ? OpPage::kLittleCounted : OpPage::kCounted)
+                    : msr & msr::LE ? OpPage::kLittle
+                    : msr & msr::SF ? OpPage::kPlain
+                                    : OpPage::kNarrow;
   if (op_pages_.size() >= kMaxOpPages && !known_op_page(frame, kind)) {
     std::lock_guard tlb(tlb_lock);
-    for (auto& mode : *itlb_)
+    for (auto& mode : fetch_modes())
       for (FetchEntry& e : mode) e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
     if (regions_) regions_->forget_all();
     op_pages_.clear();

@@ -286,7 +286,7 @@ BATON_SETTLE(leave_in_front)
 BATON_SETTLE(interpret_here)
 #undef BATON_SETTLE
 
-OpPage::OpPage(u64 of_frame, Kind kind) : frame(of_frame), little(kind & kLittle) {
+OpPage::OpPage(u64 of_frame, Kind kind) : frame(of_frame), little(kind & kLittle), narrow(kind == kNarrow) {
   if (kind & kCounted) counted = std::make_unique<std::array<CountedOp, kOpsPerPage>>();
   forget_all();
   ops[kOpsPerPage].fn.store(page_end, std::memory_order_relaxed);

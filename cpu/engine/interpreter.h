@@ -49,6 +49,7 @@ struct OpPage {
   std::array<Op, kOpsPerPage + 1> ops;  ///< The last one goes on to the next page.
   u64 frame = 0;
   bool little = false;  ///< Words are read in little-endian order (MSR[LE]).
+  bool narrow = false;  ///< Executed with MSR[SF]=0 only; a page that is none of the three with MSR[SF]=1.
   bool live = false;  ///< Some op is decoded: the frame is marked as holding code. Guarded by the code lock.
   u32 stores = 0;     ///< Stores to the frame since it went live.
 
@@ -61,8 +62,8 @@ struct OpPage {
   std::unique_ptr<std::array<CountedOp, kOpsPerPage>> counted;
 
   /// A frame has a page for each way in which it is executed.
-  enum Kind : u8 { kPlain = 0, kLittle = 1, kCounted = 2, kLittleCounted = 3 };
-  static constexpr Kind kKinds[] = {kPlain, kLittle, kCounted, kLittleCounted};
+  enum Kind : u8 { kPlain = 0, kLittle = 1, kCounted = 2, kLittleCounted = 3, kNarrow = 4 };
+  static constexpr Kind kKinds[] = {kPlain, kLittle, kCounted, kLittleCounted, kNarrow};
   OpPage(u64 frame, Kind kind);
   ~OpPage();
   static CodeRoom& room();
