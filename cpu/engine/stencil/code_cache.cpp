@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "cpu/engine/stencil/direct.h"
 #include "cpu/engine/stencil/table.h"
 #include "cpu/semantics/branch.h"
 #include "cpu/semantics/priority.h"
@@ -23,10 +24,10 @@ using isa::Id;
 
 namespace {
 
-/// Bytes of hot and cold code of the largest stencil.
+/// Bytes of hot and cold code of the largest stencil, or of what is written in its place.
 u64 largest_stencil() {
   static const u64 largest = [] {
-    u64 most = 0;
+    u64 most = DirectCode::kLargest;
     for (const Stencil& s : table()) most = std::max<u64>(most, s.hot_size + s.cold_size);
     return most;
   }();
@@ -228,6 +229,7 @@ CodeCache::CodeCache(u64 bytes, bool jumps) : mapping_(bytes), jumps_(jumps) {
       put(pool_[i] + r.at, target + static_cast<u64>(i64{r.addend}) - (pool_[i] + r.at), 4);
     }
   }
+  shared_ = DirectCode::share(mapping_.writable, at);
   base_ = (at + 63) & ~u64{63};
   hot_ = base_;
   cold_ = mapping_.size;
@@ -398,7 +400,10 @@ void CodeCache::compile(OpPage& page, u64 first, std::span<const Decoded> instru
   std::vector<u64> entries(instructions.size());  // Offsets of hot parts; 0: none.
   u64 run = first;                                // where the current one begins
   u8 forwarded = kNone;
+  // Little-endian code looks for no translation of data.
+  DirectCode direct(mapping_.writable, hot_, cold_, shared_, targets_, page.narrow);
   const auto end_run = [&](u64 next) {
+    direct.settle();
     forwarded = kNone;
     if (run == next) return;
     place(*leave, {.operands = {}, .index = 0, .target = static_cast<i32>(next)});
@@ -413,7 +418,24 @@ void CodeCache::compile(OpPage& page, u64 first, std::span<const Decoded> instru
   for (u64 index = first; index < end; index++) {
     const u64 i = index - first;
     const Decoded& instruction = instructions[i];
-    if (block.leads[i]) forwarded = kNone;
+    if (block.leads[i]) {
+      direct.settle();
+      forwarded = kNone;
+    }
+    if (!page.little) {
+      const i32 target = target_in_page(instruction, index);
+      if (forwarded != kNone) direct.adopt(forwarded);
+      const u64 hot = hot_;
+      const DirectCode::Written written =
+          direct.write(instruction, {static_cast<i32>(index), target, jumps_ && block.inside(index, target)});
+      if (written.at_all) {
+        forwarded = kNone;
+        entries[i] = hot;
+        if (written.entry != 0) enter_at(index, written.entry);
+        continue;
+      }
+      direct.settle();
+    }
     const u64 entry = hot_;
     if (index + 1 < end && !block.leads[i + 1]) {
       const i32 target = target_in_page(instructions[i + 1], index + 1);

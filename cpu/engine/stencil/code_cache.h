@@ -22,6 +22,12 @@ struct Decoded {
 /// True if control never goes on to the instruction behind.
 bool ends_run(const Decoded& instruction);
 
+/// What the directly written code of a cache (direct.h) has in common, as offsets in the mapping.
+struct SharedCode {
+  u64 stop_at = 0, asked_at = 0, leave_by_branch = 0;  ///< Ways out; cpu/engine/interpreter.h.
+  u64 load = 0, store = 0;                             ///< load_slow(), store_slow() of State::slow_value.
+};
+
 /// What an OpPage knows about its compiled code. Guarded by the domain's code lock, but for `plain`, which is
 /// the owner's.
 class PageCode {
@@ -117,6 +123,7 @@ class CodeCache {
   /// Branches of the block being compiled that go to an Op of their run: where their distance belongs.
   std::vector<std::pair<u64, i32>> targets_;
   std::vector<u64> pool_;  ///< Offsets of the items.
+  SharedCode shared_;
 };
 
 }  // namespace baton::cpu::stencil

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// Code for the integer instructions that programs are made of, written directly rather than copied from
+// stencils: within straight code it keeps guest registers in registers of the host, which copies of code that
+// know nothing of each other cannot. What such an instruction does is what cpu/semantics says;
+// tests/cpu/stencil_test.cpp holds it to that.
+#pragma once
+
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "cpu/engine/stencil/assembler.h"
+#include "cpu/engine/stencil/code_cache.h"
+
+namespace baton::cpu::stencil {
+
+/// Writes a block's code that is not copied, between the copies. Offsets are those of the code cache's
+/// mapping.
+class DirectCode {
+ public:
+  /// Writes what all code shares to `bytes` from offset `at` on, and moves `at` behind it.
+  static SharedCode share(u8* bytes, u64& at);
+  /// More than an instruction's code takes, hot or cold.
+  static constexpr u64 kLargest = 640;
+
+  /// `bytes`: the mapping; `hot` and `cold`: its ends of hot and cold code, moved by what is written.
+  /// `targets`: as CodeCache's.
+  DirectCode(u8* bytes, u64& hot, u64& cold, const SharedCode& shared,
+             std::vector<std::pair<u64, i32>>& targets, bool narrow)
+      : bytes_(bytes), hot_(hot), cold_(cold), shared_(shared), targets_(targets), narrow_(narrow) {
+    guests_.fill(kNobody);
+    hosts_.fill(kNowhere);
+  }
+
+  /// Where an instruction stands: index of its Op; that of a direct branch's target, or -1 if it leaves the
+  /// page; whether the branch may jump there.
+  struct Place {
+    i32 index, target;
+    bool inside;
+  };
+  /// How an instruction was written.
+  struct Written {
+    bool at_all = false;
+    u64 entry = 0;  ///< Where it is entered from elsewhere; 0: only through what is in front of it.
+  };
+  Written write(const Decoded& instruction, const Place& place);
+
+  /// The general register `guest` is in r13, as it is in State.
+  void adopt(u8 guest);
+  /// Makes State current and keeps nothing: what follows is no code of this kind, or is entered from
+  /// elsewhere.
+  void settle();
+
+ private:
+  static constexpr u8 kNobody = 0xFF;
+  static constexpr Host kNowhere = Host::rsp;
+  /// Behind the general registers (32 is zero): the look-aside's address.
+  static constexpr u8 kLookAside = 33;
+  static constexpr u8 kGuests = 34;
+
+  struct Piece;
+  struct Kept;
+  struct Storage;
+  struct Flags {
+    u8 field = kNobody;  ///< The CR field whose comparison the host's flags hold.
+    bool is_signed = false;
+  };
+
+  Host use(u8 guest);
+  Host define(u8 guest);
+  Host take();
+  void map(u8 guest, Host host);
+  void drop(Host host);
+  void clean();
+  Kept kept() const;
+
+  bool compute(const Decoded& instruction);
+  bool carry(isa::Id id, const isa::Operands& o);
+  bool access(const Decoded& instruction, const Place& place);
+  bool branch(const Decoded& instruction, const Place& place, const Flags& flags);
+  void load(const Storage& what, const isa::Operands& o, i32 index);
+  void store(const Storage& what, const isa::Operands& o, i32 index);
+  void address(const Storage& what, const isa::Operands& o);
+  u8* look_up(const Storage& what, i32 tag);
+  void reload(const Kept& kept, u8 except, Piece& piece);
+  void fail(u8* from, i32 index, Piece& piece);
+  void compare(const isa::Operands& o, bool is_signed, bool with_immediate);
+  void record(Host value);
+  void set_field(u8 field, bool is_signed);
+  void prepare_field();
+  void taken(Piece& piece, const Place& place);
+  void far(Piece& piece, i32 index);
+  void link(Piece& piece, i32 index);
+
+  template <class Write>
+  u64 cold(Write&& write);
+  u64 enter(const Kept& kept, u64 at);
+  void place(const Piece& piece, u64 at);
+  void put(u64 at, u64 to);
+  u64 here() const { return static_cast<u64>(a_.at - bytes_); }
+
+  u8* bytes_;
+  u64& hot_;
+  u64& cold_;
+  const SharedCode& shared_;
+  std::vector<std::pair<u64, i32>>& targets_;
+  bool narrow_;
+  Assembler a_{nullptr};
+  std::array<u8, 16> guests_;        ///< What each host register holds.
+  std::array<Host, kGuests> hosts_;  ///< Where each guest register is.
+  std::array<u32, 16> used_{};       ///< When each host register was used last.
+  u32 now_ = 0;
+  u64 changed_ = 0;  ///< Bits of guest registers that State does not have yet.
+  u32 locked_ = 0;   ///< Bits of host registers that the current instruction uses.
+  Flags flags_;
+};
+
+}  // namespace baton::cpu::stencil
