@@ -214,7 +214,8 @@ class Thread {
   State state_;
   std::unique_ptr<std::array<LookAside, kModes>> dtlb_;
   u32 keys_cached_ = 0;  ///< Storage keys of entries in dtlb_, perhaps of some that are gone.
-  /// The modes with MSR[SF]=1, then with MSR[SF]=0, then with MSR[LE]. Nothing is in those that were never used.
+  /// The modes with MSR[SF]=1, then with MSR[SF]=0, then with MSR[LE]. Nothing is in those that were never
+  /// used.
   std::unique_ptr<std::array<std::array<FetchEntry, kFetchEntries>, 3 * kModes>> itlb_;
   u64 fetch_modes_ = kModes;  ///< How many of them have been used, all before those counted.
   /// Bound on op_pages_: 64 MB a thread.

@@ -237,7 +237,8 @@ class Lockstep : public testing::Test {
       const u32 writes = row.form == isa::Form::D || row.form == isa::Form::XO ? 0x02000000 : 0x00100000;
       if (!storage) word |= writes & ~row.mask;
       // A comparison and who asks for it.
-      if (random() % 6 == 0) word = 0x40800008 | (random() % 2) << 24 | (random() % 32) << 16;
+      const u32 asks = random() % 4 ? 0x40800008 : 0x4C800020;
+      if (random() % 6 == 0) word = asks | (random() % 2) << 24 | (random() % 32) << 16;
       store(kCode + 4 * i, word);
     }
     for (unsigned i = 0; i < 4; i++) store(kCode + 4 * (kLength + i), 0x44000022);

@@ -220,7 +220,9 @@ DirectCode::Written DirectCode::write(const Decoded& instruction, const Place& p
   if (!compute(instruction) && !access(instruction, place) && !branch(instruction, place, flags)) return {};
   hot_ = here();
   const bool empty = std::ranges::all_of(before.guests, [](u8 guest) { return guest == kNobody; });
-  if (flags.field != kNobody && instruction.row->id == Id::bc) return {true, 0};
+  // Who comes from elsewhere brings no flags.
+  if (flags.field != kNobody && (instruction.row->id == Id::bc || instruction.row->id == Id::bclr))
+    return {true, 0};
   return {true, empty ? begin : enter(before, begin)};
 }
 
