@@ -252,7 +252,8 @@ void Regions::install() {
   std::lock_guard lock(thread_.domain().code_lock());
   in_work_ -= static_cast<u32>(finished.size());
   for (const auto& hot : finished) {
-    if (hot->dead || !hot->compiled.error.empty()) continue;
+    if (!hot->compiled.error.empty()) hot->die();
+    if (hot->dead) continue;
     const u8* code;
     while (!(code = memory_.put(hot->compiled.code))) {
       // The oldest goes.
@@ -314,12 +315,17 @@ bool Regions::is_hot(const OpPage& page, u64 index) {
     return false;
   }
   if (in_work_ >= kMostInWork) return false;
-  // A region that holds it may only have to be entered, at its next loop or call.
   bool inside = false;
   {
     std::lock_guard lock(thread_.domain().code_lock());
-    inside = std::ranges::any_of(
-        page.hot, [&](const auto& hot) { return !hot->dead && hot->overlaps(page, index, index); });
+    for (const auto& hot : page.hot) {
+      if (hot->dead || !hot->overlaps(page, index, index)) continue;
+      if (!hot->code) {  // It is being compiled.
+        hits = 0;
+        return false;
+      }
+      inside = true;  // It may only have to be entered, at its next loop or call.
+    }
   }
   if (hits < (inside ? kHotInside : kHot) << deaths_of(op)) return false;
   hits = 0;
