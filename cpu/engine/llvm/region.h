@@ -26,6 +26,8 @@ struct Block {
   u32 index = 0;  ///< Of the first instruction in its page.
   bool entry = false;
   std::vector<Instruction> instructions;
+  /// Where an indirect branch at its end was seen to go, most often first: bytes from the EA of page 0.
+  std::vector<i64> targets;
 };
 
 struct Page {

@@ -82,7 +82,7 @@ void CodeMemory::free(const u8* code) {
 namespace {
 
 constexpr u64 kMostInstructions = 250;
-constexpr u64 kMostEntries = 8;
+constexpr u64 kMostEntries = 12;
 
 bool branches(Id id) {
   return id == Id::b || id == Id::bl || id == Id::bc || id == Id::bcl || id == Id::bclr || id == Id::bclrl ||
@@ -175,6 +175,7 @@ void keep_loop(Region& region, u64 first_index) {
     bool inside = false;
     if (direct(last.row)) inside = edge(i, end - 4 + last.operands.imm);
     if (last.row == Id::bclr) returns.push_back(i);
+    for (const i64 target : block.targets) inside |= edge(i, target);
     // The call of a function that the region has goes on where that returns.
     if (links(last.row) && inside) {
       if (const auto it = at.find(end); it != at.end()) return_points.push_back(it->second);
@@ -224,6 +225,7 @@ void Regions::forget_all() {
   asked_.clear();
   hits_.clear();
   deaths_.clear();
+  targets_.clear();
 }
 
 void Regions::reclaim() {
@@ -288,12 +290,36 @@ void Regions::look(bool hit) {
   if (entry.tag.load(std::memory_order_relaxed) != s.nia >> 12) return;
   OpPage& page = *entry.page;
   if (!page.code || page.counted || page.little) return;
+  note_target();
   const u64 index = s.nia >> 2 & (kOpsPerPage - 1);
   Op& op = page.ops[index];
   if (!is_decoded(op) || asked_.contains(&op)) return;
   if (compiler_.at_once() ? deaths_of(op) == kMostDeaths : !is_hot(page, index)) return;
   choose(op);
   if (anything_finished()) install();
+}
+
+void Regions::note_target() {
+  constexpr std::size_t kMostTargets = 8, kMostBranches = 16384;
+  const State& s = thread_.state();
+  const FetchEntry& entry = s.itlb[s.cfar >> 12 & (kFetchEntries - 1)];
+  if (entry.tag.load(std::memory_order_relaxed) != s.cfar >> 12) return;
+  OpPage& page = *entry.page;
+  const u64 index = s.cfar >> 2 & (kOpsPerPage - 1);
+  if (!page.code || page.little || !is_decoded(page.ops[index])) return;
+  {
+    std::lock_guard lock(thread_.domain().code_lock());
+    const isa::Row* row = isa::decode(word_at(thread_.domain(), page, index));
+    if (!row || !branches(row->id) || direct(row->id)) return;
+  }
+  if (targets_.size() >= kMostBranches) targets_.clear();
+  auto& list = targets_[&page.ops[index]];
+  const i64 distance = static_cast<i64>(s.nia - s.cfar);
+  const auto known = std::ranges::find(list, distance, &Target::distance);
+  if (known != list.end())
+    known->times++;
+  else if (list.size() < kMostTargets)
+    list.push_back({distance, 1});
 }
 
 u8 Regions::deaths_of(const Op& op) const {
@@ -304,7 +330,7 @@ u8 Regions::deaths_of(const Op& op) const {
 bool Regions::is_hot(const OpPage& page, u64 index) {
   // Hits that are near each other are likely to get into one region.
   constexpr u64 kNear = 64;
-  constexpr u32 kHot = 2, kHotInside = 16, kMemory = 2048, kMostInWork = 2;
+  constexpr u32 kHot = 2, kHotInside = 64, kMemory = 2048, kMostInWork = 2;
   const Op& op = page.ops[index];
   u32& hits = hits_[&page.ops[index & ~(kNear - 1)]];
   hits++;
@@ -360,6 +386,7 @@ Region Regions::grow() const {
   const State& s = thread_.state();
   struct Found {
     Instruction instruction;
+    std::vector<i64> targets;
   };
   std::map<u64, Found> found;  // by EA
   Region region;
@@ -397,7 +424,7 @@ Region Regions::grow() const {
       if (!row || isa::availability(*row, domain.level()) != isa::Availability::kAlways) break;
       const isa::Operands operands = isa::operands(*row, word);
       if (!can_compile(*row, operands)) break;
-      found[ea] = {{row->id, operands}};
+      Found& here = found[ea] = {{row->id, operands}, {}};
       if (branches(row->id)) {
         if (direct(row->id)) {
           const u64 target = (ea + static_cast<u64>(i64{operands.imm})) & s.ea_mask;
@@ -407,6 +434,15 @@ Region Regions::grow() const {
             calls.push_back(target);
           else
             starts.push_back(target);
+        } else if (const auto seen = targets_.find(&page->ops[index]); seen != targets_.end()) {
+          auto most = seen->second;
+          std::ranges::sort(most, std::greater(), &Target::times);
+          for (const Target& to : most) {
+            const u64 target = (ea + static_cast<u64>(to.distance)) & s.ea_mask;
+            leaders.try_emplace(target, false);
+            (links(row->id) ? calls : starts).push_back(target);
+            here.targets.push_back(static_cast<i64>(target - (first << kFrameShift)));
+          }
         }
         // What comes back from elsewhere may come back here.
         leaders.try_emplace(ea + 4, false);
@@ -419,15 +455,25 @@ Region Regions::grow() const {
       if ((ea >> 2 & (kOpsPerPage - 1)) == kOpsPerPage - 1) break;
     }
   }
-  // Returns from calls that the region does not hold.
+  // Loop heads, where whoever asks the thread something has it leave.
   u64 entries = 1;
+  const auto enter_at = [&](u64 ea) {
+    if (entries >= kMostEntries) return;
+    if (!leaders[ea]) entries++;
+    leaders[ea] = true;
+  };
+  for (const auto& [ea, f] : found)
+    if (direct(f.instruction.row) && !links(f.instruction.row) && f.instruction.operands.imm <= 0)
+      if (const u64 target = (ea + static_cast<u64>(i64{f.instruction.operands.imm})) & s.ea_mask;
+          found.contains(target))
+        enter_at(target);
+  // Returns from calls that the region does not hold.
   for (const auto& [ea, f] : found) {
-    if (!links(f.instruction.row) || !found.contains(ea + 4) || entries >= kMostEntries) continue;
+    if (!links(f.instruction.row) || !found.contains(ea + 4)) continue;
     if (direct(f.instruction.row) &&
         found.contains((ea + static_cast<u64>(i64{f.instruction.operands.imm})) & s.ea_mask))
       continue;
-    if (!leaders[ea + 4]) entries++;
-    leaders[ea + 4] = true;
+    enter_at(ea + 4);
   }
   u64 expected = ~u64{0};
   for (const auto& [ea, f] : found) {
@@ -440,6 +486,7 @@ Region Regions::grow() const {
       region.blocks.push_back(std::move(block));
     }
     region.blocks.back().instructions.push_back(f.instruction);
+    region.blocks.back().targets = f.targets;
     expected = branches(f.instruction.row) ? ~u64{0} : ea + 4;
   }
   keep_loop(region, s.nia >> 2 & (kOpsPerPage - 1));

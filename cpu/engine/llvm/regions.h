@@ -52,6 +52,8 @@ class Regions {
 
  private:
   void install();
+  /// State::nia was reached from State::cfar.
+  void note_target();
   u8 deaths_of(const Op& op) const;
   /// Counts a hit.
   bool is_hot(const OpPage& page, u64 index);
@@ -69,7 +71,13 @@ class Regions {
   std::unordered_map<const Op*, u8> deaths_;
   static constexpr u8 kMostDeaths = 7;
   u32 looks_ = 0;
-  u32 in_work_ = 0;                         ///< Regions that the compiler has.
+  u32 in_work_ = 0;  ///< Regions that the compiler has.
+  /// Where indirect branches were seen to go: how far, and how often.
+  struct Target {
+    i64 distance;
+    u32 times;
+  };
+  std::unordered_map<const Op*, std::vector<Target>> targets_;
   std::unordered_set<const Op*> asked_;     ///< Chosen, or not worth it.
   std::vector<std::shared_ptr<Hot>> live_;  ///< Oldest first.
 };

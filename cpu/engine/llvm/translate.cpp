@@ -229,7 +229,7 @@ class Builder {
     b_.SetInsertPoint(blocks_[number]);
     u32 index = of.index;
     for (const Instruction& instruction : of.instructions) {
-      perform(of.page, index, instruction);
+      perform(of.page, index, instruction, of.targets);
       index++;
     }
     // Falls through.
@@ -240,7 +240,7 @@ class Builder {
       go(next_, op_at(of.page, index));
   }
 
-  void perform(u32 page, u32 index, const Instruction& instruction) {
+  void perform(u32 page, u32 index, const Instruction& instruction, const std::vector<i64>& targets) {
     const Semantics::Row& row = semantics_.row(instruction.row, region_.defers);
     const isa::Operands& o = instruction.operands;
     auto* flow = b_.CreateCall(row.function,
@@ -266,8 +266,7 @@ class Builder {
         go(branch_, op_at(page, index));
       }
     } else {
-      for (u32 i = 0; i < region_.blocks.size(); i++) {
-        if (!may_be_reached(instruction.row, i)) continue;
+      for (const u32 i : reached(instruction.row, targets)) {
         auto* here = block("here");
         auto* other = block("other");
         b_.CreateCondBr(b_.CreateICmpEQ(load(offsetof(State, nia)),
@@ -293,15 +292,19 @@ class Builder {
     return nullptr;
   }
 
-  /// Returns go to what lies behind a call of the region.
-  bool may_be_reached(Id branch, u32 i) const {
-    if (branch != Id::bclr) return false;
-    const Block& to = region_.blocks[i];
-    for (const Block& from : region_.blocks)
-      if (from.page == to.page && from.index + from.instructions.size() == to.index &&
-          is_call(from.instructions.back().row))
-        return true;
-    return false;
+  /// The blocks that an indirect branch may go to: those where it was seen to go, and returns to what lies
+  /// behind a call of the region.
+  std::vector<u32> reached(Id branch, const std::vector<i64>& targets) const {
+    std::vector<u32> list;
+    for (const i64 target : targets)
+      if (const auto to = block_at(target)) list.push_back(*to);
+    if (branch != Id::bclr) return list;
+    for (const Block& from : region_.blocks) {
+      if (!is_call(from.instructions.back().row)) continue;
+      const auto it = at_.find({from.page, static_cast<u32>(from.index + from.instructions.size())});
+      if (it != at_.end() && std::ranges::find(list, it->second) == list.end()) list.push_back(it->second);
+    }
+    return list;
   }
 
   /// A taken branch to a block of the region.
