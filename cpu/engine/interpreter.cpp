@@ -295,7 +295,7 @@ OpPage::OpPage(u64 of_frame, Kind kind) : frame(of_frame), little(kind & kLittle
 OpPage::~OpPage() = default;
 
 CodeRoom& OpPage::room() {
-  static CodeRoom room(sizeof(OpPage));
+  static CodeRoom& room = *new CodeRoom(sizeof(OpPage));  // As that of PageCode.
   return room;
 }
 

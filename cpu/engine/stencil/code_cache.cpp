@@ -161,7 +161,8 @@ struct CodeCache::Filling {
 };
 
 CodeRoom& PageCode::room() {
-  static CodeRoom room(sizeof(PageCode));
+  // Pages are freed up to the very end of the process.
+  static CodeRoom& room = *new CodeRoom(sizeof(PageCode));
   return room;
 }
 
