@@ -8,7 +8,7 @@ import subprocess
 
 import harness
 
-ENGINES = ("interpreter", "stencil")
+ENGINES = ("interpreter", "stencil", "llvm")
 
 
 class Deterministic(harness.Site):
