@@ -73,8 +73,12 @@ Flow arithmetic(State& s, Op op, u32 frt, u64 a, u64 b, u64 c);
 /// Brings FPSCR up to date with State::deferred. The instruction gave a normal number, or an exact zero, with
 /// FPSCR[XX] set and rounding to nearest.
 void settle_deferred(State& s);
-/// FPSCR under `mask` is `value`: sticky bits cannot change but by what is not in the common case.
-inline constexpr struct { u64 mask, value; } kDeferringMode = {fpscr::XX | fpscr::XE | fpscr::RN, fpscr::XX};
+/// A condition on FPSCR: under `mask` it is `value`.
+struct FpscrMode {
+  u64 mask, value;
+};
+/// Sticky bits cannot change but by what is not in the common case.
+inline constexpr FpscrMode kDeferringMode{fpscr::XX | fpscr::XE | fpscr::RN, fpscr::XX};
 /// fctiw and fctid with any operand.
 Flow to_integer(State& s, bool word, Rounding rounding, u32 frt, u64 b);
 /// frin, friz, frip, frim with any operand.
