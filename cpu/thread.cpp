@@ -88,6 +88,7 @@ void Thread::reset(u64 nia, u64 r3, bool sf) {
   s.gpr[3] = r3;
   s.msr = msr::ME | (sf ? msr::SF : 0);
   s.instructions = 0;
+  interrupted_at_ = ~u64{0};
   s.events = {};
   s.fault = {};
   s.stop = Stop::kNone;
@@ -143,14 +144,16 @@ Exit Thread::run(u64 max_instructions) {
   const u64 end = max_instructions == kNoLimit ? kNoLimit : s.instructions + max_instructions;
   for (;;) {
     const u32 asked = s.pending.exchange(0, std::memory_order_seq_cst);
-    if (asked & pending::kKick) return Exit::kKicked;
+    const bool kicked = asked & pending::kKick;
+    // Before any interrupt is taken: it is the same place if it is reached in other steps.
+    if (kicked || s.instructions >= end) {
+      s.pending.fetch_or(asked & ~pending::kKick, std::memory_order_seq_cst);
+      return kicked ? Exit::kKicked : Exit::kBudget;
+    }
     if (regions_ && (asked & pending::kSample || regions_->anything_finished()))
       regions_->look(asked & pending::kSample);
     if (asked & pending::kLines && pmu_alarm_ <= time_base()) arm_alarm();
-    if (virtual_time && time_base() >= s.dec_deadline) expire_in_virtual_time();
-    if (s.events.watching) pmu_.poll(s.nia);
-    take_pending();
-    if (s.instructions >= end) return Exit::kBudget;
+    take_interrupts();
     const u64 until = virtual_time ? std::min(end, next_decrementer()) : end;
     const u64 traced = s.msr & (msr::SE | msr::BE);
     const u64 completed = s.instructions;
@@ -183,6 +186,13 @@ Exit Thread::run(u64 max_instructions) {
       deliver(Vector::kTrace, s.nia, 0);
     }
   }
+}
+
+void Thread::take_interrupts() {
+  State& s = state_;
+  if (domain_.clock().counts_instructions() && time_base() >= s.dec_deadline) expire_in_virtual_time();
+  if (s.events.watching) pmu_.poll(s.nia);
+  take_pending();
 }
 
 void Thread::look_at_once() {
@@ -228,6 +238,7 @@ bool Thread::take_pending() {
 
 void Thread::deliver(Vector vector, u64 srr0, u64 srr1_cause, u64 completed) {
   State& s = state_;
+  interrupted_at_ = completed;
   if (vector == Vector::kExternal) happened(Event::kExternalInterrupts);
   if (vector == Vector::kDataSegment) happened(Event::kDataSlbMisses);
   if (vector == Vector::kInstructionSegment) happened(Event::kFetchSlbMisses);

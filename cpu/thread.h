@@ -87,6 +87,9 @@ class Thread {
   void state_changed();
   /// Instructions completed since reset; exact when outside run(). Any thread may ask.
   u64 instructions() const { return state_.instructions.load(std::memory_order_relaxed); }
+  /// Outside run(): true if no interrupt was delivered after the last instruction that was completed. Only then
+  /// does instructions() say how far the thread is: one that cannot be completed does not count.
+  bool instructions_tell() const { return instructions() != interrupted_at_; }
 
   // -- from any host thread
   void set_external(bool up);  ///< The external interrupt line of this thread (XICS).
@@ -96,6 +99,9 @@ class Thread {
   void system_reset();         ///< Pends a 0x100 interrupt.
   /// True if an enabled interrupt would be taken now with MSR[EE]=1 (H_CEDE's test).
   bool interrupt_pending() const { return state_.lines.load(std::memory_order_seq_cst) != 0; }
+
+  /// Outside run(): what run() would do before the next instruction.
+  void take_interrupts();
 
   /// Enters the interrupt after `completed` instructions: SRR0/SRR1/MSR/NIA.
   void deliver(Vector vector, u64 srr0, u64 srr1_cause, u64 completed);
@@ -224,6 +230,7 @@ class Thread {
   std::unordered_map<u64, std::unique_ptr<OpPage>> op_pages_;
   std::unique_ptr<stencil::CodeCache> code_cache_;  ///< With the stencil engine.
   std::unique_ptr<llvm_engine::Regions> regions_;   ///< With the LLVM engine.
+  u64 interrupted_at_ = ~u64{0};  ///< State::instructions at the latest interrupt.
   u64 purr_base_ = 0, purr_since_ = 0;
   bool dispatched_ = false;
   EngineStatistics statistics_;

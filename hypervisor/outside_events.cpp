@@ -143,6 +143,8 @@ u64 OutsideEvents::apply() {
     return std::min(budget, replay_.front().instructions - instructions);
   }
   if (!waiting_) return budget;
+  // A replay could not tell this place from the one before the interrupt, which has the same number.
+  if (!partition_.processor(0)->thread().instructions_tell()) return 1;
   std::deque<Event> events;
   {
     std::lock_guard guard(lock_);
@@ -172,8 +174,7 @@ cpu::Exit OutsideEvents::run(cpu::Thread& thread, u64 budget) {
   const u64 done = thread.instructions();
   if (!how_.traced || done >= end) return thread.run(budget);
   if (done < first) return thread.run(std::min(budget, first - done));
-  // An interrupt comes first, so that the address is that of what is executed.
-  if (const cpu::Exit exit = thread.run(0); exit != cpu::Exit::kBudget) return exit;
+  thread.take_interrupts();  // First, so that the address is that of what is executed.
   how_.traced(thread.state());
   const cpu::Exit exit = thread.run(1);
   if (thread.instructions() >= end) how_.traced(thread.state());

@@ -203,8 +203,8 @@ bool VirtualProcessor::wait(Dispatch as, bool interrupts_wake) {
     const u32 lines = thread_.state().lines.load();
     const u8 reason = by_prod                           ? kByProd
                       : lines & cpu::line::kSystemReset ? kByReset
-                      : lines & cpu::line::kExternal    ? kByExternal
-                                                        : kByDecrementer;
+                      : lines & cpu::line::kDecrementer ? kByDecrementer
+                                                        : kByExternal;
     log_dispatch(reason, as == Dispatch::kCeded ? kCededCycles : kConferredCycles,
                  thread_.time_base() - since);
     return true;

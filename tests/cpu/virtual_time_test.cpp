@@ -3,6 +3,8 @@
 // decrementer at the same one.
 #include <gtest/gtest.h>
 
+#include <stop_token>
+#include <thread>
 #include <vector>
 
 #include "cpu/domain.h"
@@ -71,6 +73,58 @@ TEST(VirtualTime, IsTheSameUnderEveryEngineHoweverItIsCut) {
   for (const Engine engine : {Engine::kInterpreter, Engine::kStencil})
     for (const u64 piece : {kInstructions, u64{50'000}, u64{1777}, u64{1}})
       EXPECT_EQ(run(engine, piece, kInstructions), expected) << piece;
+}
+
+/// A program that is interrupted at every other instruction: by traps, which complete none, and by the
+/// decrementer. The external interrupt is taken down by a hypercall of its handler.
+struct Interrupted : Machine {
+  explicit Interrupted(Engine engine) : Machine(engine) {
+    program(0x500, {"addi r20,r20,1", "xor r21,r21,r22", "sc 1", "rfid"});
+    program(0x700, {"mfspr r12,26", "addi r12,r12,4", "mtspr 26,r12", "rfid"});
+    program(0x900, {"addi r22,r22,1", "mtspr 22,r11", "rfid"});
+    program(kCode, {"mtspr 22,r11", "tw 31,r0,r0", "addi r3,r3,1", "tw 31,r0,r0", "tw 31,r0,r0", "b 0x4004"});
+    thread.reset(kCode, 0, true);
+    thread.state().msr |= msr::EE;
+    thread.state().gpr[11] = 57;
+    thread.state_changed();
+  }
+  /// One run() of at most so many instructions.
+  Exit go(u64 budget) {
+    const Exit exit = thread.run(budget);
+    if (exit == Exit::kHypercall) thread.set_external(false);
+    return exit;
+  }
+  std::vector<u64> result() const {
+    const State& s = thread.state();
+    std::vector<u64> all(std::begin(s.gpr), std::end(s.gpr));
+    all.insert(all.end(), {s.nia, s.msr, s.srr0, s.srr1, s.instructions});
+    return all;
+  }
+};
+
+TEST(VirtualTime, AKickedThreadIsWhereItsInstructionsSay) {
+  for (const Engine engine : {Engine::kInterpreter, Engine::kStencil}) {
+    constexpr unsigned kPlaces = 200;
+    Interrupted recorded(engine);
+    std::vector<u64> places;
+    {
+      std::jthread kicker([&](const std::stop_token& stop) {
+        for (; !stop.stop_requested(); std::this_thread::yield()) recorded.thread.kick();
+      });
+      while (places.size() < kPlaces) {
+        if (recorded.go(Thread::kNoLimit) != Exit::kKicked || !recorded.thread.instructions_tell()) continue;
+        places.push_back(recorded.thread.instructions());
+        recorded.thread.set_external(true);
+      }
+    }
+    Interrupted replayed(engine);
+    for (const u64 place : places) {
+      while (replayed.thread.instructions() < place) replayed.go(place - replayed.thread.instructions());
+      replayed.thread.set_external(true);
+    }
+    EXPECT_GT(recorded.thread.state().gpr[20], kPlaces / 10);  // So often was there time to be interrupted.
+    EXPECT_EQ(replayed.result(), recorded.result());
+  }
 }
 
 }  // namespace
