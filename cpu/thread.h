@@ -87,8 +87,8 @@ class Thread {
   void state_changed();
   /// Instructions completed since reset; exact when outside run(). Any thread may ask.
   u64 instructions() const { return state_.instructions.load(std::memory_order_relaxed); }
-  /// Outside run(): true if no interrupt was delivered after the last instruction that was completed. Only then
-  /// does instructions() say how far the thread is: one that cannot be completed does not count.
+  /// Outside run(): true if no interrupt was delivered after the last instruction that was completed. Only
+  /// then does instructions() say how far the thread is: one that cannot be completed does not count.
   bool instructions_tell() const { return instructions() != interrupted_at_; }
 
   // -- from any host thread
@@ -230,7 +230,7 @@ class Thread {
   std::unordered_map<u64, std::unique_ptr<OpPage>> op_pages_;
   std::unique_ptr<stencil::CodeCache> code_cache_;  ///< With the stencil engine.
   std::unique_ptr<llvm_engine::Regions> regions_;   ///< With the LLVM engine.
-  u64 interrupted_at_ = ~u64{0};  ///< State::instructions at the latest interrupt.
+  u64 interrupted_at_ = ~u64{0};                    ///< State::instructions at the latest interrupt.
   u64 purr_base_ = 0, purr_since_ = 0;
   bool dispatched_ = false;
   EngineStatistics statistics_;
