@@ -90,6 +90,8 @@ constexpr BranchKind branch_kind(u32 bo) {
   }
 }
 
+inline constexpr u32 kBranchAlways = 0b10100;  ///< BO
+
 namespace detail {
 template <BranchKind Kind, class O>
 [[gnu::always_inline]] inline bool taken(State& s, O o) {

@@ -42,7 +42,7 @@ template <bool Ca, bool Oe, bool Rc>
 
 /// CR field of a comparison; `less` and `greater` exclude each other.
 [[gnu::always_inline]] inline void compare(State& s, u64 field, bool less, bool greater) {
-  s.cr[field] = static_cast<u8>((less ? 8 : greater ? 4 : 2) | s.xer_so);
+  s.cr[field] = static_cast<u8>(condition_of(less, greater) | s.xer_so);
 }
 
 /// TO is the five conditions <s, >s, =, <u, >u from its high bit down.
@@ -185,24 +185,31 @@ template <class O, bool Oe, bool Rc>
   detail::divide<u32, Oe, Rc>(s, o.a(), static_cast<u32>(s.gpr[o.b()]), static_cast<u32>(s.gpr[o.c()]));
 }
 
-// -- compare: d() is 32 for words, 0 for doublewords. Shifted up, words compare like doublewords.
+// -- compare: d() is 32 for words, 0 for doublewords.
 
-BATON_SEMANTICS void cmp(State& s, O o) {
-  const i64 x = static_cast<i64>(s.gpr[o.b()] << o.d()), y = static_cast<i64>(s.gpr[o.c()] << o.d());
-  detail::compare(s, o.a(), x<y, x> y);
+namespace detail {
+template <class Word, class Doubleword, class O>
+[[gnu::always_inline]] inline void compare(State& s, O o, u64 x, u64 y) {
+#ifdef BATON_REGION
+  // d() is a constant there.
+  if (o.d()) {
+    const auto word_x = static_cast<Word>(x), word_y = static_cast<Word>(y);
+    return compare(s, o.a(), word_x<word_y, word_x> word_y);
+  }
+#endif
+  // Shifted up, words compare like doublewords.
+  const auto wide_x = static_cast<Doubleword>(x << o.d()), wide_y = static_cast<Doubleword>(y << o.d());
+  compare(s, o.a(), wide_x<wide_y, wide_x> wide_y);
 }
-BATON_SEMANTICS void cmpl(State& s, O o) {
-  const u64 x = s.gpr[o.b()] << o.d(), y = s.gpr[o.c()] << o.d();
-  detail::compare(s, o.a(), x<y, x> y);
-}
+}  // namespace detail
+
+BATON_SEMANTICS void cmp(State& s, O o) { detail::compare<i32, i64>(s, o, s.gpr[o.b()], s.gpr[o.c()]); }
+BATON_SEMANTICS void cmpl(State& s, O o) { detail::compare<u32, u64>(s, o, s.gpr[o.b()], s.gpr[o.c()]); }
 BATON_SEMANTICS void cmpi(State& s, O o) {
-  const i64 x = static_cast<i64>(s.gpr[o.b()] << o.d());
-  const i64 y = static_cast<i64>(static_cast<u64>(o.imm()) << o.d());
-  detail::compare(s, o.a(), x<y, x> y);
+  detail::compare<i32, i64>(s, o, s.gpr[o.b()], static_cast<u64>(o.imm()));
 }
 BATON_SEMANTICS void cmpli(State& s, O o) {
-  const u64 x = s.gpr[o.b()] << o.d(), y = static_cast<u64>(o.imm()) << o.d();
-  detail::compare(s, o.a(), x<y, x> y);
+  detail::compare<u32, u64>(s, o, s.gpr[o.b()], static_cast<u64>(o.imm()));
 }
 
 // -- trap

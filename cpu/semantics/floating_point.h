@@ -265,7 +265,7 @@ BATON_FP_INLINE Flow compare(State& s, O o) {
     settle_deferred(s, o);
     return fpu::compare_unordered(s, kOrdered, o.a() >> 2, a, b);
   }
-  const u32 result = real(a) < real(b) ? 8 : real(a) > real(b) ? 4 : 2;
+  const u32 result = condition_of(real(a) < real(b), real(a) > real(b));
   s.cr[o.a() >> 2] = result;
   if constexpr (kDefers<O>)
     s.deferred.changes =

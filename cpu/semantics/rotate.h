@@ -98,7 +98,8 @@ namespace detail {
 /// CA says that a negative number lost ones: then the quotient by 2^count is result + CA.
 template <bool Rc>
 [[gnu::always_inline]] inline void shift_right_algebraic(State& s, u64 to, i64 value, u32 by) {
-  s.xer_ca = value < 0 && (static_cast<u64>(value) & ~(~u64{0} << by)) != 0;
+  // Without a branch: nobody can foresee it.
+  s.xer_ca = (static_cast<u64>(value >> 63) & static_cast<u64>(value) & ~(~u64{0} << by)) != 0;
   result<Rc>(s, to, static_cast<u64>(value >> by));
 }
 }  // namespace detail

@@ -50,10 +50,19 @@ inline bool sixty_four(const State& s) { return s.msr & msr::SF; }
 /// Storage addresses wrap at 2^32 with MSR[SF]=0.
 inline u64 ea(const State& s, u64 address) { return address & s.ea_mask; }
 
+#ifdef BATON_REGION
+// What the bits say is seen by branches, too (cpu/engine/llvm/conditions.cpp).
+extern "C" u8 baton_condition(bool less, bool greater) __attribute__((const));
+inline u8 condition_of(bool less, bool greater) { return baton_condition(less, greater); }
+#else
+/// LT, GT or EQ, without SO; `less` and `greater` exclude each other.
+constexpr u8 condition_of(bool less, bool greater) { return less ? 8 : greater ? 4 : 2; }
+#endif
+
 /// CR0 from a result and XER[SO] (POWER6-ISA 2.3).
 inline void set_cr0(State& s, u64 result) {
   const i64 value = sixty_four(s) ? static_cast<i64>(result) : static_cast<i32>(result);
-  s.cr[0] = (value < 0 ? 8 : value > 0 ? 4 : 2) | s.xer_so;
+  s.cr[0] = static_cast<u8>(condition_of(value < 0, value > 0) | s.xer_so);
 }
 
 inline u32 get_cr(const State& s) {

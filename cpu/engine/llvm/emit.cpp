@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <llvm/Analysis/AliasAnalysis.h>
+#include <llvm/IR/InstIterator.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/MC/TargetRegistry.h>
 #include <llvm/Object/ELFObjectFile.h>
@@ -39,6 +40,29 @@ llvm::TargetMachine& target() {
   return *machine;
 }
 
+struct ExpandConditions : llvm::PassInfoMixin<ExpandConditions> {
+  static llvm::PreservedAnalyses run(llvm::Function& f, llvm::FunctionAnalysisManager&) {
+    expand_conditions(f);
+    return llvm::PreservedAnalyses::none();
+  }
+};
+
+/// The partition's accesses become plain ones, which code generation may extend and swap as it loads. From here
+/// on nothing takes a load apart, does it twice or moves it over a barrier, and the order of others is free.
+void make_plain(llvm::Function& f) {
+  for (llvm::Instruction& i : llvm::instructions(f)) {
+    const auto plain = [](auto& access) {
+      if (access.getOrdering() != llvm::AtomicOrdering::Monotonic ||
+          !llvm::isa<llvm::IntToPtrInst>(access.getPointerOperand()))
+        return;
+      access.setAtomic(llvm::AtomicOrdering::NotAtomic);
+      access.setAlignment(llvm::Align(1));
+    };
+    if (auto* load = llvm::dyn_cast<llvm::LoadInst>(&i)) plain(*load);
+    if (auto* store = llvm::dyn_cast<llvm::StoreInst>(&i)) plain(*store);
+  }
+}
+
 void optimise(llvm::Function& f, llvm::Constant* leave) {
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
@@ -54,9 +78,11 @@ void optimise(llvm::Function& f, llvm::Constant* leave) {
   all.addPass(llvm::SimplifyCFGPass());
   all.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
   all.addPass(llvm::SimplifyCFGPass());
+  all.addPass(ExpandConditions());
   all.addPass(llvm::InstCombinePass());
   all.addPass(llvm::SimplifyCFGPass());
   all.run(f, functions);
+  make_plain(f);
   expand_look_ups(f, leave);
 }
 

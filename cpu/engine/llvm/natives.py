@@ -6,7 +6,7 @@ import sys
 nm, bitcode, output = sys.argv[1:]
 listing = subprocess.run([nm, "--undefined-only", "--format=just-symbols", bitcode],
                          check=True, capture_output=True, text=True).stdout
-# What is the translator's own is no function (baton_read_addend).
+# What is the translator's own is no function (baton_read_addend, baton_condition).
 listing = [s for s in listing.split() if not s.startswith("baton_")]
 # What the engine itself calls, and what LLVM may make of loads and stores.
 HANDLERS = ["stop_at", "return_at", "leave_by_branch", "leave_in_front", "interpret_here"]

@@ -60,7 +60,8 @@ constexpr Contract kContracts[] = {
 
 class Promoter {
  public:
-  explicit Promoter(llvm::Function& f) : f_(f), s_(f.getArg(0)), b_(f.getContext()) {}
+  Promoter(llvm::Function& f, const AtEntry& known)
+      : f_(f), known_(known), s_(f.getArg(0)), b_(f.getContext()) {}
 
   void run() {
     split_choices();
@@ -84,7 +85,7 @@ class Promoter {
         if ((changes.all && offset != kNia) || changes.offsets.contains(offset)) from_state(offset);
     }
     b_.SetInsertPoint(&*f_.getEntryBlock().getFirstNonPHIOrDbgOrAlloca());
-    for (auto& [offset, local] : locals_) from_state(offset);
+    for (auto& [offset, local] : locals_) at_entry(offset);
   }
 
  private:
@@ -148,6 +149,7 @@ class Promoter {
         }
         collect(gep, offset + distance.getZExtValue());
       } else if (auto* load = llvm::dyn_cast<llvm::LoadInst>(user)) {
+        if (load->isVolatile()) continue;
         loads_.push_back(load);
         offsets_[load] = offset;
       } else if (auto* store = llvm::dyn_cast<llvm::StoreInst>(user)) {
@@ -191,6 +193,21 @@ class Promoter {
     Local& l = locals_.at(offset);
     llvm::Value* value = b_.CreateAlignedLoad(l.type, in_state(offset), l.at->getAlign());
     b_.CreateStore(value, l.at);
+  }
+
+  /// What the local variable begins as. The entry has looked whether that is so.
+  void at_entry(u64 offset) {
+    Local& l = locals_.at(offset);
+    if (offset == offsetof(State, xer_so)) {
+      b_.CreateStore(b_.getInt8(0), l.at);
+    } else if (offset == offsetof(State, ea_mask)) {
+      b_.CreateStore(b_.getInt64(known_.ea_mask), l.at);
+    } else {
+      from_state(offset);
+      if (offset != offsetof(State, msr)) return;
+      llvm::Value* rest = b_.CreateAnd(b_.CreateLoad(l.type, l.at), b_.getInt64(~known_.msr_mask));
+      b_.CreateStore(b_.CreateOr(rest, b_.getInt64(known_.msr)), l.at);
+    }
   }
 
   /// The cells of an access, each with its own part of it.
@@ -293,6 +310,7 @@ class Promoter {
   }
 
   llvm::Function& f_;
+  const AtEntry& known_;
   llvm::Argument* s_;
   llvm::IRBuilder<> b_;
   std::vector<llvm::LoadInst*> loads_;
@@ -306,6 +324,6 @@ class Promoter {
 
 }  // namespace
 
-void promote_registers(llvm::Function& function) { Promoter(function).run(); }
+void promote_registers(llvm::Function& function, const AtEntry& known) { Promoter(function, known).run(); }
 
 }  // namespace baton::cpu::llvm_engine

@@ -50,6 +50,11 @@ inline constexpr bool baton::cpu::sem::fp::kDefers<baton::cpu::llvm_engine::Defe
 
 namespace baton::cpu::llvm_engine {
 
+/// Whether bc, bclr or bcctr branches. Its row with BO "always" is what it does if it does.
+extern "C" bool baton_taken(State& s, u32 a, u32 b, u32 c, u32 d, i64 imm, u64 cia) {
+  return sem::detail::taken<sem::BranchKind::kAny>(s, Arguments{a, b, c, d, imm, cia});
+}
+
 #define ROW(id, semantics)                                                                 \
   extern "C" Flow baton_row_##id(State& s, u32 a, u32 b, u32 c, u32 d, i64 imm, u64 cia) { \
     return perform<semantics>(s, Arguments{a, b, c, d, imm, cia});                         \

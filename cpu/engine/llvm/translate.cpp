@@ -10,6 +10,8 @@
 #include <map>
 #include <stdexcept>
 
+#include "cpu/semantics/branch.h"
+
 namespace baton::cpu::llvm_engine {
 namespace {
 
@@ -47,6 +49,8 @@ bool is_branch(Id id) {
   }
 }
 bool is_direct(Id id) { return id == Id::b || id == Id::bl || id == Id::bc || id == Id::bcl; }
+/// Those of them that do nothing unless they branch.
+bool is_conditional(Id id) { return id == Id::bc || id == Id::bclr || id == Id::bcctr; }
 bool is_call(Id id) { return id == Id::bl || id == Id::bcl || id == Id::bcctrl || id == Id::bclrl; }
 
 /// Where in a row's function the region is left, and the instruction executed by the interpreter instead:
@@ -92,7 +96,10 @@ class Builder {
     enter();
     for (u32 i = 0; i < region_.blocks.size(); i++) translate(i);
     inline_all();
-    promote_registers(*f_);
+    const u64 facilities = region_.defers ? msr::FP : 0;
+    promote_registers(*f_, {.ea_mask = region_.ea_mask,
+                            .msr_mask = msr::SF | facilities,
+                            .msr = (region_.ea_mask == ~u64{0} ? msr::SF : 0) | facilities});
     return std::move(module_);
   }
 
@@ -163,10 +170,16 @@ class Builder {
     llvm::Value* op = f_->getArg(1);
     auto* other = block("other_mode");
     auto* mode = block("mode");
-    llvm::Value* wrong = b_.CreateICmpNE(load(offsetof(State, ea_mask)), b_.getInt64(region_.ea_mask));
+    // Volatile: what State has, not what promote_registers() is told.
+    const auto in_state = [&](llvm::Type* type, u64 offset) {
+      return b_.CreateLoad(type, field(offset), true);
+    };
+    llvm::Value* wrong =
+        b_.CreateOr(b_.CreateICmpNE(in_state(i64_, offsetof(State, ea_mask)), b_.getInt64(region_.ea_mask)),
+                    b_.CreateICmpNE(in_state(b_.getInt8Ty(), offsetof(State, xer_so)), b_.getInt8(0)));
     if (region_.defers) {
       const auto differs = [&](u64 offset, u64 mask, u64 value) {
-        return b_.CreateICmpNE(b_.CreateAnd(load(offset), b_.getInt64(mask)), b_.getInt64(value));
+        return b_.CreateICmpNE(b_.CreateAnd(in_state(i64_, offset), b_.getInt64(mask)), b_.getInt64(value));
       };
       wrong = b_.CreateOr(wrong, differs(offsetof(State, msr), msr::FP, msr::FP));
       wrong = b_.CreateOr(
@@ -243,10 +256,23 @@ class Builder {
   void perform(u32 page, u32 index, const Instruction& instruction, const std::vector<i64>& targets) {
     const Semantics::Row& row = semantics_.row(instruction.row, region_.defers);
     const isa::Operands& o = instruction.operands;
-    auto* flow = b_.CreateCall(row.function,
-                               {s_, b_.getInt32(o.a), b_.getInt32(o.b), b_.getInt32(o.c), b_.getInt32(o.d),
-                                b_.getInt64(static_cast<u64>(i64{o.imm})), address(page, index)});
-    rows_.push_back({flow, op_at(page, index)});
+    const auto call = [&](llvm::Function* function, u32 a) {
+      auto* flow =
+          b_.CreateCall(function, {s_, b_.getInt32(a), b_.getInt32(o.b), b_.getInt32(o.c), b_.getInt32(o.d),
+                                   b_.getInt64(static_cast<u64>(i64{o.imm})), address(page, index)});
+      rows_.push_back({flow, op_at(page, index)});
+      return flow;
+    };
+    if (is_conditional(instruction.row)) {
+      auto *taken = block("taken"), *next = block("i");
+      b_.CreateCondBr(call(&semantics_.taken(), o.a), taken, next);
+      b_.SetInsertPoint(taken);
+      call(row.function, sem::kBranchAlways);
+      go_where(page, index, instruction, targets);
+      b_.SetInsertPoint(next);
+      return;
+    }
+    auto* flow = call(row.function, o.a);
     if (row.always_goes_on) return;
     auto* next = block("i");
     if (!is_branch(instruction.row)) {
@@ -258,6 +284,13 @@ class Builder {
     auto* taken = block("taken");
     b_.CreateCondBr(b_.CreateICmpEQ(flow, b_.getInt32(static_cast<u32>(Flow::kBranch))), taken, next);
     b_.SetInsertPoint(taken);
+    go_where(page, index, instruction, targets);
+    b_.SetInsertPoint(next);
+  }
+
+  /// Ends the block of a branch that is taken.
+  void go_where(u32 page, u32 index, const Instruction& instruction, const std::vector<i64>& targets) {
+    const isa::Operands& o = instruction.operands;
     if (is_direct(instruction.row)) {
       const i64 target = region_.pages[page].distance * static_cast<i64>(kFrameSize) + i64{index} * 4 + o.imm;
       if (const auto to = block_at(target)) {
@@ -278,7 +311,6 @@ class Builder {
       }
       go(branch_, op_at(page, index));
     }
-    b_.SetInsertPoint(next);
   }
 
   /// The block at a distance from the EA of page 0.

@@ -29,6 +29,8 @@ class Semantics {
   const Row& row(isa::Id id, bool defers);
   /// True if the function, of module(), has a body, which is then there.
   static bool define(llvm::Function& f);
+  /// Whether bc, bclr or bcctr branches, as the rows are called.
+  llvm::Function& taken() { return *module_->getFunction("baton_taken"); }
 
  private:
   llvm::LLVMContext context_;
@@ -40,10 +42,20 @@ class Semantics {
 /// std::runtime_error if the region does what cannot be compiled.
 std::unique_ptr<llvm::Module> translate(Semantics& semantics, const Region& region,
                                         std::span<const Native> natives);
+/// What State is known to be where a region is entered: the bits of msr in `msr_mask`, XER[SO] clear.
+struct AtEntry {
+  u64 ea_mask, msr_mask, msr;
+};
 /// Makes registers of State, as far as the function uses them, local to it (registers.cpp).
-void promote_registers(llvm::Function& function);
+void promote_registers(llvm::Function& function, const AtEntry& known);
 /// Stands in the function where State::nia must be current, until promote_registers(). All else always is.
 inline constexpr const char* kStoreNia = "baton_store_nia";
+
+/// Stands in the function for LT, GT or EQ of a comparison (cpu/semantics/semantics.h), until
+/// expand_conditions().
+inline constexpr const char* kCondition = "baton_condition";
+/// Has branches see the comparisons that their CR bits are of, and makes code of those (conditions.cpp).
+void expand_conditions(llvm::Function& function);
 
 /// Stand in the function where an access is looked up, until expand_look_ups(). (EA, bytes, Op) to the
 /// addend.
