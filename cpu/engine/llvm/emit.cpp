@@ -47,8 +47,9 @@ struct ExpandConditions : llvm::PassInfoMixin<ExpandConditions> {
   }
 };
 
-/// The partition's accesses become plain ones, which code generation may extend and swap as it loads. From here
-/// on nothing takes a load apart, does it twice or moves it over a barrier, and the order of others is free.
+/// The partition's accesses become plain ones, which code generation may extend and swap as it loads. From
+/// here on nothing takes a load apart, does it twice or moves it over a barrier, and the order of others is
+/// free.
 void make_plain(llvm::Function& f) {
   for (llvm::Instruction& i : llvm::instructions(f)) {
     const auto plain = [](auto& access) {
