@@ -85,6 +85,7 @@ void optimise(llvm::Function& f, llvm::Constant* leave) {
   all.run(f, functions);
   make_plain(f);
   expand_look_ups(f, leave);
+  erase_dead_stores(f);
 }
 
 template <class T>

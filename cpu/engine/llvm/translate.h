@@ -64,6 +64,9 @@ inline constexpr const char* kLookUpWrite = "baton_look_up_write";
 /// Makes code of the look-ups, one of those that it can show to be on one page (look_ups.cpp).
 void expand_look_ups(llvm::Function& function, llvm::Constant* leave);
 
+/// Erases what is written to State and overwritten before anybody can see it (dead_stores.cpp).
+void erase_dead_stores(llvm::Function& function);
+
 /// Throws std::runtime_error if there is none of that name.
 const void* find_native(std::span<const Native> natives, llvm::StringRef name);
 /// How the region is left (cpu/engine/interpreter.h), with FPSCR brought up to date if it leaves that open.
