@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "cpu/fpu/host.h"
-#include "cpu/semantics/semantics.h"
+#include "cpu/semantics/floating_point.h"
 
 namespace baton::cpu::fpu {
 namespace {
@@ -18,6 +18,13 @@ constexpr bool is_nan(u64 v) { return (v & ~kSign) > kInfinity; }
 constexpr bool is_signalling(u64 v) { return is_nan(v) && !(v & kQuiet); }
 constexpr bool is_infinite(u64 v) { return (v & ~kSign) == kInfinity; }
 constexpr bool is_zero(u64 v) { return v << 1 == 0; }
+
+constexpr bool is_single(Op op) { return static_cast<u32>(op) & static_cast<u32>(Op::kSingle); }
+constexpr Op to_double(Op op) {
+  return static_cast<Op>(static_cast<u32>(op) & ~static_cast<u32>(Op::kSingle));
+}
+constexpr bool negates(Op op) { return op == Op::kNmadd || op == Op::kNmsub; }
+constexpr bool subtracts(Op op) { return op == Op::kSub || op == Op::kMsub || op == Op::kNmsub; }
 
 /// A finite number: (-1)^sign * significand * 2^(exponent - 63). The significand has its top bit set; for
 /// zero it is 0. A lowest bit that stands for "and something non-zero below" is enough for every rounding.
@@ -448,20 +455,114 @@ Outcome nans(Op op, bool to_single, u64 a, u64 b, u64 c) {
 }  // namespace
 
 [[gnu::noinline]] Flow arithmetic(State& s, Op operation, u32 frt, u64 a, u64 b, u64 c) {
-  const bool to_single = static_cast<u32>(operation) & static_cast<u32>(Op::kSingle);
-  const Op op = static_cast<Op>(static_cast<u32>(operation) & ~static_cast<u32>(Op::kSingle));
+  const bool to_single = is_single(operation);
+  const Op op = to_double(operation);
   const bool unordered = op != Op::kFromInteger && (is_nan(a) || is_nan(b) || is_nan(c));
   return complete(s, frt, unordered ? nans(op, to_single, a, b, c) : numbers(s, op, to_single, a, b, c),
                   true);
 }
 
+namespace {
+
+/// True if the result is a zero and not one that something tiny was rounded to.
+bool gives_zero(Op operation, u64 a, u64 b, u64 c, u64& zero) {
+  using host::bits;
+  using host::real;
+  const Op op = to_double(operation);
+  const double addend = subtracts(op) ? -real(b) : real(b);
+  double result;
+  bool exact;
+  switch (op) {
+    case Op::kAdd:
+    case Op::kSub:
+      result = real(a) + addend;
+      exact = true;
+      break;
+    case Op::kMul:
+      result = real(a) * real(c);
+      exact = is_zero(a) || is_zero(c);
+      break;
+    case Op::kDiv:
+      result = real(a) / real(b);
+      exact = is_zero(a);
+      break;
+    case Op::kMadd:
+    case Op::kMsub:
+    case Op::kNmadd:
+    case Op::kNmsub:
+      result = __builtin_fma(real(a), real(c), addend);
+      exact = is_zero(a) || is_zero(c) || host::exponent(b) >= host::kExact;
+      break;
+    default:
+      return false;
+  }
+  if (!exact || !is_zero(bits(result))) return false;
+  zero = bits(result) ^ (negates(op) ? kSign : 0);
+  return true;
+}
+
+bool on_host(Op operation, u64 a, u64 b, u64 c, host::Result& r) {
+  using host::real;
+  const bool to_single = is_single(operation);
+  const auto multiply_add = [&]<bool kSubtract>() {
+    return to_single ? host::multiply_add<kSubtract, true>(real(a), real(b), real(c), r)
+                     : host::multiply_add<kSubtract, false>(real(a), real(b), real(c), r);
+  };
+  const auto perform = [&] {
+    switch (to_double(operation)) {
+      case Op::kAdd:
+        return host::add<false>(real(a), real(b), r);
+      case Op::kSub:
+        return host::add<true>(real(a), real(b), r);
+      case Op::kMul:
+        return host::multiply(real(a), real(c), r);
+      case Op::kDiv:
+        return host::divide(real(a), real(b), r);
+      case Op::kSqrt:
+        return host::root(real(b), r);
+      case Op::kMadd:
+      case Op::kNmadd:
+        return multiply_add.operator()<false>();
+      case Op::kMsub:
+      case Op::kNmsub:
+        return multiply_add.operator()<true>();
+      default:
+        return false;
+    }
+  };
+  return perform() && (!to_single || host::to_single(r));
+}
+
+/// What FPSCR says of the result of an instruction in fpu::kDeferringMode.
+void settle(State& s, Op op, u64 a, u64 b, u64 c) {
+  host::Result r;
+  u64 zero;
+  if (on_host(op, a, b, c, r)) {
+    const u64 value = r.value ^ (negates(to_double(op)) ? kSign : 0);
+    return sem::fp::settle(s, r.value, r.error, fpscr::FPRF, sem::fp::fprf(value));
+  }
+  if (gives_zero(op, a, b, c, zero)) return sem::fp::settle(s, zero, 0, fpscr::FPRF, sem::fp::fprf(zero));
+  const u64 kept = s.fpr[0];
+  arithmetic(s, op, 0, a, b, c);
+  s.fpr[0] = kept;
+}
+
+}  // namespace
+
+[[gnu::noinline]] Flow arithmetic_deferring(State& s, Op op, u32 frt, u64 a, u64 b, u64 c) {
+  u64 zero;
+  if (gives_zero(op, a, b, c, zero)) {
+    s.fpr[frt] = zero;
+    s.deferred = {static_cast<u32>(op) + 1, 0, a, b, c};
+    return Flow::kNext;
+  }
+  settle_deferred(s);
+  return arithmetic(s, op, frt, a, b, c);
+}
+
 void settle_deferred(State& s) {
   const DeferredFpscr open = s.deferred;
-  if (open.op) {
-    const u64 kept = s.fpr[0];
-    arithmetic(s, static_cast<Op>(open.op - 1), 0, open.a, open.b, open.c);
-    s.fpr[0] = kept;
-  }
+  if (open.op) settle(s, static_cast<Op>(open.op - 1), open.a, open.b, open.c);
   const u64 changed = (open.changes & DeferredFpscr::kFpcc ? fpscr::FPCC : 0) |
                       (open.changes & DeferredFpscr::kFrFi ? fpscr::FR | fpscr::FI : 0);
   s.fpscr = (s.fpscr & ~changed) | (open.changes & changed);

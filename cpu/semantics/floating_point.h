@@ -110,6 +110,8 @@ BATON_FP_INLINE void defer(State& s, const Arithmetic& what) {
 /// The same in integer arithmetic.
 template <bool Rc, class O>
 BATON_FP_INLINE Flow in_software(State& s, O o, const Arithmetic& what) {
+  if constexpr (kDefers<O> && !Rc)
+    return fpu::arithmetic_deferring(s, what.op, o.a(), what.a, what.b, what.c);
   settle_deferred(s, o);
   return record<Rc>(s, o, fpu::arithmetic(s, what.op, o.a(), what.a, what.b, what.c));
 }

@@ -4,7 +4,9 @@
 // between registers and storage over all exponents. The model is POWER6-ISA 2.4 and 4.11 bit by bit.
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
+#include <random>
 
 #include "cpu/fpu/fpu.h"
 #include "cpu/isa/isa.h"
@@ -17,6 +19,7 @@ namespace {
 
 namespace f = cpu::fpscr;
 namespace msr = cpu::msr;
+namespace fpu = cpu::fpu;
 
 constexpr u64 kSign = u64{1} << 63, kOne = 0x3FF0000000000000, kUntouched = 0x123456789ABCDEF0;
 
@@ -191,6 +194,58 @@ TEST(FloatingPointStatus, NewerFormsOfMffsAreMffs) {
 }
 
 // ---- the interrupt
+
+// -- FPSCR left open by regions (State::deferred) says in the end what it would have said at once
+
+TEST(FloatingPointStatus, LeftOpenAndSettledIsTheSame) {
+  using fpu::Op;
+  constexpr Op kOps[] = {Op::kAdd,  Op::kSub,  Op::kMul,   Op::kDiv,  Op::kSqrt,
+                         Op::kMadd, Op::kMsub, Op::kNmadd, Op::kNmsub};
+  std::mt19937_64 random(6);
+  const auto operand = [&](bool single) {
+    constexpr double kSpecial[] = {0, -0.0, 1, -1, 2, 0.5, 3, 1e-310, -1e300, 1e-300, 1e38, 1e-38, INFINITY};
+    double value =
+        std::ldexp(static_cast<double>(static_cast<i64>(random())), static_cast<int>(random() % 40) - 80);
+    if (random() % 3 == 0) value = kSpecial[random() % std::size(kSpecial)];
+    if (random() % 3 == 0) value = static_cast<double>(static_cast<int>(random() % 9) - 4);
+    return std::bit_cast<u64>(single ? static_cast<double>(static_cast<float>(value)) : value);
+  };
+  cpu::State at_once, later;
+  unsigned settled = 0, open = 0, zeros = 0;
+  for (u32 n = 0; n < 3'000'000; n += kStride) {
+    const bool single = random() & 1;
+    const Op op = single ? fpu::single(kOps[random() % std::size(kOps)]) : kOps[random() % std::size(kOps)];
+    const u64 a = operand(single), b = random() % 8 ? operand(single) : a, c = operand(single);
+    const u64 before = summed(f::XX | (random() & (f::FX | f::OX | f::VXISI | f::FR | f::FI | f::FPRF)));
+    at_once.fpscr = later.fpscr = before;
+    fpu::arithmetic(at_once, op, 1, a, b, c);
+    fpu::arithmetic_deferring(later, op, 1, a, b, c);
+    if (later.deferred.op) {
+      open++;
+      fpu::settle_deferred(later);
+    }
+    const auto said = [&](const char* what) {
+      return testing::Message() << what << " op " << std::hex << static_cast<u32>(op) << " of " << a << " "
+                                << b << " " << c << ": " << later.fpscr << " instead of " << at_once.fpscr;
+    };
+    ASSERT_EQ(later.fpr[1], at_once.fpr[1]) << said("deferring");
+    ASSERT_EQ(later.fpscr, at_once.fpscr) << said("deferring");
+    // What the host computes and leaves open: a normal number or a zero, and nothing new that is sticky.
+    const u64 exponent = at_once.fpr[1] >> 52 & 0x7FF;
+    const bool zero = at_once.fpr[1] << 1 == 0;
+    if (((at_once.fpscr ^ before) & (f::kExceptions | f::FX)) != 0 || exponent == 0x7FF) continue;
+    if (zero ? (at_once.fpscr & f::FI) != 0 : exponent == 0) continue;
+    later.fpscr = before;
+    later.deferred = {static_cast<u32>(op) + 1, 0, a, b, c};
+    fpu::settle_deferred(later);
+    ASSERT_EQ(later.fpscr, at_once.fpscr) << said("settling");
+    settled++;
+    zeros += zero;
+  }
+  EXPECT_GT(open, 1000u / kStride);
+  EXPECT_GT(settled, 100'000u / kStride);
+  EXPECT_GT(zeros, 1000u / kStride);
+}
 
 /// A hardware thread at kCode in real mode; the program interrupt's vector stops it.
 class FloatingPointInterrupt : public testing::Test {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Registers of a region go to State as they are written (registers.cpp). What is overwritten before anybody can
-// see it need not: only ways out and functions that are called look at State.
+// Registers of a region go to State as they are written (registers.cpp). What is overwritten before anybody
+// can see it need not: only ways out and functions that are called look at State.
 #include <llvm/ADT/PostOrderIterator.h>
 #include <llvm/IR/CFG.h>
 #include <llvm/IR/Instructions.h>
