@@ -24,8 +24,9 @@ bool ends_run(const Decoded& instruction);
 
 /// What the directly written code of a cache (direct.h) has in common, as offsets in the mapping.
 struct SharedCode {
-  u64 stop_at = 0, asked_at = 0, leave_by_branch = 0;  ///< Ways out; cpu/engine/interpreter.h.
-  u64 load = 0, store = 0;                             ///< load_slow(), store_slow() of State::slow_value.
+  /// Ways out; cpu/engine/interpreter.h.
+  u64 stop_at = 0, asked_at = 0, leave_by_branch = 0, interpret_here = 0;
+  u64 load = 0, store = 0;  ///< load_slow(), store_slow() of State::slow_value.
 };
 
 /// What an OpPage knows about its compiled code. Guarded by the domain's code lock, but for `plain`, which is

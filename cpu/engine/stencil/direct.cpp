@@ -104,6 +104,7 @@ SharedCode DirectCode::share(u8* bytes, u64& at) {
   way_out(shared.stop_at, &stop_at);
   way_out(shared.asked_at, &asked_at);
   way_out(shared.leave_by_branch, &leave_by_branch);
+  way_out(shared.interpret_here, &interpret_here);
   // (address in rsi, size in edx), called with the stack as a handler finds it; not equal: done.
   const auto slow = [&](u64& offset, u64 function) {
     begin(offset);
@@ -217,7 +218,9 @@ DirectCode::Written DirectCode::write(const Decoded& instruction, const Place& p
   a_.at = bytes_ + hot_;
   locked_ = 0;
   const Flags flags = std::exchange(flags_, {});
-  if (!compute(instruction) && !access(instruction, place) && !branch(instruction, place, flags)) return {};
+  if (!compute(instruction) && !access(instruction, place) && !branch(instruction, place, flags) &&
+      !privileged(instruction, place.index))
+    return {};
   hot_ = here();
   const bool empty = std::ranges::all_of(before.guests, [](u8 guest) { return guest == kNobody; });
   // Who comes from elsewhere brings no flags.
@@ -587,6 +590,9 @@ bool DirectCode::compute(const Decoded& instruction) {
     case Id::cmpli:
       return compare(o, false, id == Id::cmpli), true;
     // -- moves
+    case Id::dcbt:
+    case Id::dcbtst:
+      return true;
     case Id::mfspr:
       if (o.imm != sem::kSprLr && o.imm != sem::kSprCtr) return false;
       a_.load(define(o.a), o.imm == sem::kSprLr ? FIELD(lr) : FIELD(ctr));
@@ -648,6 +654,77 @@ bool DirectCode::carry(Id id, const isa::Operands& o) {
     default:
       return false;
   }
+}
+
+namespace {
+
+/// A special purpose register of the supervisor that is a field of State and nothing more.
+struct PlainSpr {
+  At at;
+  bool wide;
+};
+PlainSpr plain_spr(i32 number) {
+  switch (number) {
+    case 18:
+      return {FIELD(dsisr), false};
+    case 19:
+      return {FIELD(dar), true};
+    case 26:
+      return {FIELD(srr0), true};
+    case 27:
+      return {FIELD(srr1), true};
+    case 272:
+    case 273:
+    case 274:
+    case 275:
+      return {field(offsetof(State, sprg) + 8u * static_cast<u32>(number - 272)), true};
+    default:
+      return {{rax}, false};
+  }
+}
+
+}  // namespace
+
+/// Moves of the supervisor. In problem state, and with a line up, the interpreter does what they say.
+bool DirectCode::privileged(const Decoded& instruction, i32 index) {
+  const isa::Operands& o = instruction.operands;
+  const Id id = instruction.row->id;
+  const bool moves_spr = id == Id::mfspr || id == Id::mtspr;
+  const PlainSpr spr = plain_spr(moves_spr ? o.imm : 0);
+  if (moves_spr ? spr.at.base == rax : id != Id::mfmsr && !(id == Id::mtmsrd && o.b & 1)) return false;
+  clean();
+  const u64 out = cold([&](Piece& p) {
+    p.load(r13, FIELD(page_ops));
+    p.lea(true, r13, {r13, 16 * index});
+    p.go(p.jump(), shared_.interpret_here);
+  });
+  const auto out_if_not_zero = [&] { put(static_cast<u64>(a_.jump_if(If::differ) - bytes_), out); };
+  a_.test_byte(field(offsetof(State, msr) + 1), msr::PR >> 8);
+  out_if_not_zero();
+  if (id == Id::mtspr || id == Id::mtmsrd) {
+    a_.immediate(false, kCmp, FIELD(lines), 0);
+    out_if_not_zero();
+  }
+  switch (id) {
+    case Id::mfspr:
+      a_.op(spr.wide, 0x8B, define(o.a), spr.at);
+      break;
+    case Id::mtspr:
+      a_.op(spr.wide, 0x89, use(o.a), spr.at);
+      break;
+    case Id::mfmsr:
+      a_.load(define(o.a), FIELD(msr));
+      break;
+    default:
+      // EE and RI alone.
+      a_.load(rax, FIELD(msr));
+      a_.mov(rcx, rax);
+      a_.op(true, opcode(kXor), rcx, use(o.a));
+      a_.immediate(false, kAnd, rcx, msr::EE | msr::RI);
+      a_.op(true, opcode(kXor), rax, rcx);
+      a_.store(FIELD(msr), rax);
+  }
+  return true;
 }
 
 // ---- storage

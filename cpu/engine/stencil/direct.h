@@ -78,6 +78,7 @@ class DirectCode {
   bool carry(isa::Id id, const isa::Operands& o);
   bool access(const Decoded& instruction, const Place& place);
   bool branch(const Decoded& instruction, const Place& place, const Flags& flags);
+  bool privileged(const Decoded& instruction, i32 index);
   void load(const Storage& what, const isa::Operands& o, i32 index);
   void store(const Storage& what, const isa::Operands& o, i32 index);
   void address(const Storage& what, const isa::Operands& o);
