@@ -27,6 +27,8 @@ constexpr auto kShellTimeout = 60s;     ///< For the source's mover to come.
 constexpr auto kAnnounceTime = 3s;      ///< Announcements after the resumption, one a second (LPM 1.9).
 constexpr int kNice = 10;               ///< Of a thread that has nothing more to do that anybody waits for.
 constexpr auto kColdTime = 200ms;       ///< Before what is hot there is looked for.
+/// As long it is not looked for while pages arrive, which takes what a processor can do.
+constexpr auto kLongestColdTime = 3s;
 constexpr auto kStreamKnownTime = 30s;  ///< The guest may ask for the stream's state this long after the end.
 
 }  // namespace
@@ -417,7 +419,8 @@ void TargetMove::tick() {
       end = !stream_ended_ && now - resumed_ > kStreamKnownTime && record_.get().finished;
       if (end) stream_ended_ = true;
     }
-    if (phase_ == Phase::kOwned && active_ && cold_ && now - resumed_ > kColdTime) {
+    const bool busy = !record_.get().finished && now - resumed_ < kLongestColdTime;
+    if (phase_ == Phase::kOwned && active_ && cold_ && now - resumed_ > kColdTime && !busy) {
       cold_ = false;
       if (auto* compiler = partition_->domain().compiler()) compiler->resume();
     }
