@@ -48,6 +48,9 @@ void ManagedSystem::free_partitions() {
   while (true) {
     let_go_changed_.wait(lock, [this] { return closing_ || !let_go_.empty(); });
     if (let_go_.empty()) return;
+    // Who moved away has just been resumed, perhaps on this host: it has the processors for itself.
+    constexpr std::chrono::seconds kPatience{1};
+    let_go_changed_.wait_for(lock, kPatience, [this] { return closing_; });
     std::unique_ptr<Partition> partition = std::move(let_go_.front());
     let_go_.pop_front();
     lock.unlock();

@@ -29,6 +29,8 @@ constexpr int kNice = 10;               ///< Of a thread that has nothing more t
 constexpr auto kColdTime = 200ms;       ///< Before what is hot there is looked for.
 /// As long it is not looked for while pages arrive, which takes what a processor can do.
 constexpr auto kLongestColdTime = 3s;
+constexpr auto kSettleTime = 1s;  ///< Before its memory is gathered in large pages.
+constexpr auto kPause = 2ms;      ///< Before each of those.
 constexpr auto kStreamKnownTime = 30s;  ///< The guest may ask for the stream's state this long after the end.
 
 }  // namespace
@@ -184,7 +186,14 @@ void TargetMove::settle_memory() {
   cpu::Memory& memory = partition_->memory();
   memory.set_huge(true);
   setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);
-  memory.gather([this] { return partition_->stream_id() == stream_id_ && !leaving_; });
+  const auto stays = [this] { return partition_->stream_id() == stream_id_ && !leaving_; };
+  // The host's kernel copies, and keeps the partition from new pages meanwhile: not while it runs warm, and
+  // then with pauses.
+  while (stays() && Clock::now() - resumed_ < kSettleTime) std::this_thread::sleep_for(kPause * 10);
+  memory.gather([&] {
+    std::this_thread::sleep_for(kPause);
+    return stays();
+  });
 }
 
 bool TargetMove::incomplete() {
