@@ -102,6 +102,7 @@ void Thread::reset(u64 nia, u64 r3, bool sf) {
 }
 
 void Thread::prepare() {
+  isa::decode(0);  // Its tables are made when they are asked first.
   constexpr u64 kPagesOfCode = 256;
   OpPage::room().reserve(kPagesOfCode);
   if (!code_cache_) return;
