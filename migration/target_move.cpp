@@ -189,7 +189,11 @@ void TargetMove::settle_memory() {
   const auto stays = [this] { return partition_->stream_id() == stream_id_ && !leaving_; };
   // The host's kernel copies, and keeps the partition from new pages meanwhile: not while it runs warm, and
   // then with pauses.
-  while (stays() && Clock::now() - resumed_ < kSettleTime) std::this_thread::sleep_for(kPause * 10);
+  const auto running = [this] {
+    const std::lock_guard hold(lock_);
+    return Clock::now() - resumed_;
+  };
+  while (stays() && running() < kSettleTime) std::this_thread::sleep_for(kPause * 10);
   memory.gather([&] {
     std::this_thread::sleep_for(kPause);
     return stays();
