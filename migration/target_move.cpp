@@ -23,14 +23,14 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kStreamTimeout = 30s;
-constexpr auto kShellTimeout = 60s;     ///< For the source's mover to come.
-constexpr auto kAnnounceTime = 3s;      ///< Announcements after the resumption, one a second (LPM 1.9).
-constexpr int kNice = 10;               ///< Of a thread that has nothing more to do that anybody waits for.
-constexpr auto kColdTime = 200ms;       ///< Before what is hot there is looked for.
+constexpr auto kShellTimeout = 60s;  ///< For the source's mover to come.
+constexpr auto kAnnounceTime = 3s;   ///< Announcements after the resumption, one a second (LPM 1.9).
+constexpr int kNice = 10;            ///< Of a thread that has nothing more to do that anybody waits for.
+constexpr auto kColdTime = 200ms;    ///< Before what is hot there is looked for.
 /// As long it is not looked for while pages arrive, which takes what a processor can do.
 constexpr auto kLongestColdTime = 3s;
-constexpr auto kSettleTime = 1s;  ///< Before its memory is gathered in large pages.
-constexpr auto kPause = 2ms;      ///< Before each of those.
+constexpr auto kSettleTime = 1s;        ///< Before its memory is gathered in large pages.
+constexpr auto kPause = 2ms;            ///< Before each of those.
 constexpr auto kStreamKnownTime = 30s;  ///< The guest may ask for the stream's state this long after the end.
 
 }  // namespace
