@@ -24,7 +24,6 @@ constexpr Op to_double(Op op) {
   return static_cast<Op>(static_cast<u32>(op) & ~static_cast<u32>(Op::kSingle));
 }
 constexpr bool negates(Op op) { return op == Op::kNmadd || op == Op::kNmsub; }
-constexpr bool subtracts(Op op) { return op == Op::kSub || op == Op::kMsub || op == Op::kNmsub; }
 
 /// A finite number: (-1)^sign * significand * 2^(exponent - 63). The significand has its top bit set; for
 /// zero it is 0. A lowest bit that stands for "and something non-zero below" is enough for every rounding.
@@ -324,59 +323,78 @@ bool rounded_again(const State& s, host::Result r, bool to_single, Outcome& outc
   return !to_single || host::exponent(outcome.value) <= host::kSingleHigh;
 }
 
+/// A normal result of the host, as cpu/fpu/host.h has it: to a double, to nearest.
+bool host_result(Op op, bool to_single, u64 a_bits, u64 b_bits, u64 c_bits, host::Result& r) {
+  const double a = host::real(a_bits), b = host::real(b_bits), c = host::real(c_bits);
+  switch (op) {
+    case Op::kAdd:
+      return host::add<false>(a, b, r);
+    case Op::kSub:
+      return host::add<true>(a, b, r);
+    case Op::kMul:
+      return host::multiply(a, c, r);
+    case Op::kDiv:
+      return host::divide(a, b, r);
+    case Op::kSqrt:
+      return host::root(b, r);
+    case Op::kMadd:
+    case Op::kNmadd:
+      return to_single ? host::multiply_add<false, true>(a, b, c, r)
+                       : host::multiply_add<false, false>(a, b, c, r);
+    case Op::kMsub:
+    case Op::kNmsub:
+      return to_single ? host::multiply_add<true, true>(a, b, c, r)
+                       : host::multiply_add<true, false>(a, b, c, r);
+    case Op::kRound:
+      r = {b_bits, 0};
+      return true;
+    default:
+      return false;
+  }
+}
+
 /// Whether host arithmetic gives the outcome: normal results in any mode, and what is exact because of a
 /// zero.
 bool on_host(const State& s, Op op, bool to_single, u64 a_bits, u64 b_bits, u64 c_bits, Outcome& outcome) {
   const double a = host::real(a_bits), b = host::real(b_bits), c = host::real(c_bits);
   const bool down = static_cast<Rounding>(s.fpscr & fpscr::RN) == Rounding::kDown;
   host::Result r;
-  bool found = false, exact = false;
+  bool found = host_result(op, to_single, a_bits, b_bits, c_bits, r), exact = false;
   double value = 0;  // if exact
   switch (op) {
     case Op::kAdd:
-      found = host::add<false>(a, b, r);
       value = a + b;
       exact = value == 0 && !down;
       break;
     case Op::kSub:
-      found = host::add<true>(a, b, r);
       value = a - b;
       exact = value == 0 && !down;
       break;
     case Op::kMul:
-      found = host::multiply(a, c, r);
       value = a * c;
       exact = a == 0 || c == 0;
       break;
     case Op::kDiv:
-      found = host::divide(a, b, r);
       value = a / b;
       exact = a == 0;
       break;
     case Op::kSqrt:
-      found = host::root(b, r);
       value = b;
       exact = b == 0;
       break;
     case Op::kMadd:
     case Op::kNmadd:
-      found = to_single ? host::multiply_add<false, true>(a, b, c, r)
-                        : host::multiply_add<false, false>(a, b, c, r);
       value = a * c;
       exact = value == 0 && (a == 0 || c == 0) && !down;
       value += b;
       break;
     case Op::kMsub:
     case Op::kNmsub:
-      found = to_single ? host::multiply_add<true, true>(a, b, c, r)
-                        : host::multiply_add<true, false>(a, b, c, r);
       value = a * c;
       exact = value == 0 && (a == 0 || c == 0) && !down;
       value -= b;
       break;
     case Op::kRound:
-      r = {b_bits, 0};
-      found = true;
       value = b;
       exact = b == 0;
       break;
@@ -435,7 +453,7 @@ Outcome compute(const State& s, Op op, bool to_single, u64 a, u64 b, u64 c) {
 Outcome numbers(const State& s, Op op, bool to_single, u64 a, u64 b, u64 c) {
   Outcome outcome;
   if (!on_host(s, op, to_single, a, b, c, outcome)) outcome = compute(s, op, to_single, a, b, c);
-  if ((op == Op::kNmadd || op == Op::kNmsub) && !is_nan(outcome.value)) outcome.value ^= kSign;
+  if (negates(op) && !is_nan(outcome.value)) outcome.value ^= kSign;
   return outcome;
 }
 
@@ -462,107 +480,33 @@ Outcome nans(Op op, bool to_single, u64 a, u64 b, u64 c) {
                   true);
 }
 
-namespace {
-
-/// True if the result is a zero and not one that something tiny was rounded to.
-bool gives_zero(Op operation, u64 a, u64 b, u64 c, u64& zero) {
-  using host::bits;
-  using host::real;
+[[gnu::noinline]] Flow arithmetic_deferring(State& s, Op operation, u32 frt, u64 a, u64 b, u64 c) {
   const Op op = to_double(operation);
-  const double addend = subtracts(op) ? -real(b) : real(b);
-  double result;
-  bool exact;
-  switch (op) {
-    case Op::kAdd:
-    case Op::kSub:
-      result = real(a) + addend;
-      exact = true;
-      break;
-    case Op::kMul:
-      result = real(a) * real(c);
-      exact = is_zero(a) || is_zero(c);
-      break;
-    case Op::kDiv:
-      result = real(a) / real(b);
-      exact = is_zero(a);
-      break;
-    case Op::kMadd:
-    case Op::kMsub:
-    case Op::kNmadd:
-    case Op::kNmsub:
-      result = __builtin_fma(real(a), real(c), addend);
-      exact = is_zero(a) || is_zero(c) || host::exponent(b) >= host::kExact;
-      break;
-    default:
-      return false;
+  Outcome outcome;
+  if (!on_host(s, op, is_single(operation), a, b, c, outcome)) {
+    settle_deferred(s);
+    return arithmetic(s, operation, frt, a, b, c);
   }
-  if (!exact || !is_zero(bits(result))) return false;
-  zero = bits(result) ^ (negates(op) ? kSign : 0);
-  return true;
-}
-
-bool on_host(Op operation, u64 a, u64 b, u64 c, host::Result& r) {
-  using host::real;
-  const bool to_single = is_single(operation);
-  const auto multiply_add = [&]<bool kSubtract>() {
-    return to_single ? host::multiply_add<kSubtract, true>(real(a), real(b), real(c), r)
-                     : host::multiply_add<kSubtract, false>(real(a), real(b), real(c), r);
-  };
-  const auto perform = [&] {
-    switch (to_double(operation)) {
-      case Op::kAdd:
-        return host::add<false>(real(a), real(b), r);
-      case Op::kSub:
-        return host::add<true>(real(a), real(b), r);
-      case Op::kMul:
-        return host::multiply(real(a), real(c), r);
-      case Op::kDiv:
-        return host::divide(real(a), real(b), r);
-      case Op::kSqrt:
-        return host::root(real(b), r);
-      case Op::kMadd:
-      case Op::kNmadd:
-        return multiply_add.operator()<false>();
-      case Op::kMsub:
-      case Op::kNmsub:
-        return multiply_add.operator()<true>();
-      default:
-        return false;
-    }
-  };
-  return perform() && (!to_single || host::to_single(r));
-}
-
-/// What FPSCR says of the result of an instruction in fpu::kDeferringMode.
-void settle(State& s, Op op, u64 a, u64 b, u64 c) {
-  host::Result r;
-  u64 zero;
-  if (on_host(op, a, b, c, r)) {
-    const u64 value = r.value ^ (negates(to_double(op)) ? kSign : 0);
-    return sem::fp::settle(s, r.value, r.error, fpscr::FPRF, sem::fp::fprf(value));
-  }
-  if (gives_zero(op, a, b, c, zero)) return sem::fp::settle(s, zero, 0, fpscr::FPRF, sem::fp::fprf(zero));
-  const u64 kept = s.fpr[0];
-  arithmetic(s, op, 0, a, b, c);
-  s.fpr[0] = kept;
-}
-
-}  // namespace
-
-[[gnu::noinline]] Flow arithmetic_deferring(State& s, Op op, u32 frt, u64 a, u64 b, u64 c) {
-  u64 zero;
-  if (gives_zero(op, a, b, c, zero)) {
-    s.fpr[frt] = zero;
-    s.deferred = {static_cast<u32>(op) + 1, 0, a, b, c};
-    return Flow::kNext;
-  }
-  settle_deferred(s);
-  return arithmetic(s, op, frt, a, b, c);
+  s.fpr[frt] = negates(op) ? outcome.value ^ kSign : outcome.value;
+  s.deferred = {static_cast<u32>(operation) + 1, 0, a, b, c};
+  return Flow::kNext;
 }
 
 void settle_deferred(State& s) {
   const DeferredFpscr open = s.deferred;
-  if (open.op) settle(s, static_cast<Op>(open.op - 1), open.a, open.b, open.c);
+  if (open.op) {
+    const Op operation = static_cast<Op>(open.op - 1), op = to_double(operation);
+    const bool to_single = is_single(operation);
+    host::Result r;
+    if (host_result(op, to_single, open.a, open.b, open.c, r) && (!to_single || host::to_single(r))) {
+      const u64 value = negates(op) ? r.value ^ kSign : r.value;
+      sem::fp::settle(s, r.value, r.error, fpscr::FPRF, sem::fp::fprf(value));
+    } else {
+      const u64 kept = s.fpr[0];
+      arithmetic(s, operation, 0, open.a, open.b, open.c);
+      s.fpr[0] = kept;
+    }
+  }
   const u64 changed = (open.changes & DeferredFpscr::kFpcc ? fpscr::FPCC : 0) |
                       (open.changes & DeferredFpscr::kFrFi ? fpscr::FR | fpscr::FI : 0);
   s.fpscr = (s.fpscr & ~changed) | (open.changes & changed);

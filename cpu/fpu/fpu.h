@@ -70,8 +70,8 @@ constexpr u64 word_result(u32 word) { return u64{0xFFF80000} << 32 | word; }
 /// Does an arithmetic instruction in integer arithmetic: any operands, any mode, all exceptions. FMA
 /// operations compute a*c+b; kSqrt, kRound, kReciprocal*, and kFromInteger take b. Sets FPR `frt` and FPSCR.
 Flow arithmetic(State& s, Op op, u32 frt, u64 a, u64 b, u64 c);
-/// The same in a region that leaves FPSCR open, for what is beyond host arithmetic there; zeros it leaves
-/// open.
+/// The same in a region that leaves FPSCR open, where the region's own arithmetic does not hold. What the
+/// host still gives, exact zeros above all, is left open too.
 Flow arithmetic_deferring(State& s, Op op, u32 frt, u64 a, u64 b, u64 c);
 /// Brings FPSCR up to date with State::deferred. The instruction gave a normal number, or an exact zero, with
 /// FPSCR[XX] set and rounding to nearest.

@@ -193,9 +193,7 @@ TEST(FloatingPointStatus, NewerFormsOfMffsAreMffs) {
   }
 }
 
-// ---- the interrupt
-
-// -- FPSCR left open by regions (State::deferred) says in the end what it would have said at once
+// ---- FPSCR left open by regions (State::deferred) says in the end what it would have said at once
 
 TEST(FloatingPointStatus, LeftOpenAndSettledIsTheSame) {
   using fpu::Op;
@@ -246,6 +244,8 @@ TEST(FloatingPointStatus, LeftOpenAndSettledIsTheSame) {
   EXPECT_GT(settled, 100'000u / kStride);
   EXPECT_GT(zeros, 1000u / kStride);
 }
+
+// ---- the interrupt
 
 /// A hardware thread at kCode in real mode; the program interrupt's vector stops it.
 class FloatingPointInterrupt : public testing::Test {
