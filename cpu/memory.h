@@ -120,6 +120,7 @@ class Memory {
   bool tracking() const { return tracking_.load(std::memory_order_acquire); }
   void set_tracking(bool on) { tracking_.store(on, std::memory_order_seq_cst); }
   FrameSet& dirty() { return dirty_; }
+  const FrameSet& dirty() const { return dirty_; }
 
   // -- a move's destination, while frames are still at the source. Whoever uses host() awaits the frame
   // first.

@@ -56,6 +56,11 @@ void PageSender::add(u64 frame) {
   u8* to = pages_.data() + data_numbers_.size() * kFrameSize;
   bool zero;
   if (memory_) {
+    if (skip_written_ && memory_->dirty().test(frame)) {
+      ++written_pages_;
+      ++looked_at_;
+      return;
+    }
     const u8* from = memory_->host(frame * kFrameSize);
     const bool untouched = untouched_ && untouched_->test(frame);
     zero = untouched || is_zero_page(from);

@@ -30,6 +30,9 @@ class PageSender {
 
   /// From now on a frame of memory that it has sent with the same bytes is not sent again.
   void skip_unchanged() { sent_.resize(memory_->frames()); }
+  /// From now on a frame of memory that is marked as written is left to whoever takes the marks: now it would
+  /// go twice.
+  void skip_written() { skip_written_ = true; }
   /// Until the next call these frames of memory are zeros and not looked at.
   void set_untouched(std::optional<cpu::FrameSet> frames) { untouched_ = std::move(frames); }
   void add(u64 frame);
@@ -37,7 +40,8 @@ class PageSender {
   u64 data_pages() const { return data_pages_; }
   u64 zero_pages() const { return zero_pages_; }
   u64 unchanged_pages() const { return unchanged_pages_; }
-  u64 looked_at() const { return looked_at_; }  ///< Frames that were read: all but untouched ones.
+  u64 written_pages() const { return written_pages_; }  ///< Left to the next round.
+  u64 looked_at() const { return looked_at_; }          ///< Frames dealt with: all but untouched ones.
 
  private:
   FrameWriter& writer_;
@@ -45,6 +49,7 @@ class PageSender {
   const cpu::Memory* memory_ = nullptr;
   const cpu::HashPageTable* table_ = nullptr;
   std::optional<cpu::FrameSet> untouched_;
+  bool skip_written_ = false;
   std::vector<u64> data_numbers_, zero_numbers_;
   std::vector<u8> head_;   ///< Of a batch: counts and numbers.
   std::vector<u8> pages_;  ///< Room for a batch; the first data_numbers_.size() pages are filled.
@@ -54,7 +59,7 @@ class PageSender {
     bool operator==(const Fingerprint&) const = default;
   };
   std::vector<Fingerprint> sent_;  ///< By frame of memory, after skip_unchanged(); one of zeros has one too.
-  u64 data_pages_ = 0, zero_pages_ = 0, unchanged_pages_ = 0, looked_at_ = 0;
+  u64 data_pages_ = 0, zero_pages_ = 0, unchanged_pages_ = 0, written_pages_ = 0, looked_at_ = 0;
 };
 
 /// Takes batches apart and stores them; remembers which frames came.

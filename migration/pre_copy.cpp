@@ -61,6 +61,7 @@ PreCopy::PreCopy(hypervisor::Partition& partition, FrameWriter& writer, MoveReco
       frames_(partition.memory().frames()),
       table_frames_(partition.hpt().bytes() / cpu::kFrameSize) {
   memory_sender_.skip_unchanged();
+  memory_sender_.skip_written();
   std::iota(frames_.begin(), frames_.end(), u64{0});
   std::iota(table_frames_.begin(), table_frames_.end(), u64{0});
   partition_.memory().set_tracking(true);

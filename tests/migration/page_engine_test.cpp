@@ -70,6 +70,29 @@ TEST(PageEngine, UnchangedPagesAreNotSentAgain) {
   EXPECT_EQ(std::memcmp(from.host(0), to.host(0), from.size()), 0);
 }
 
+TEST(PageEngine, WhatIsWrittenAgainIsLeftToTheNextRound) {
+  Memory from(16 * kFrameSize), to(16 * kFrameSize);
+  from.set_tracking(true);
+  Buffer buffer;
+  FrameWriter writer(buffer);
+  PageSender sender(writer, from);
+  sender.skip_written();
+  from.store<u64>(3 * kFrameSize, 1);
+  for (u64 frame = 0; frame < from.frames(); ++frame) sender.add(frame);
+  EXPECT_EQ(sender.written_pages(), 1u);
+  EXPECT_EQ(sender.looked_at(), from.frames());
+  std::vector<u64> due;
+  from.dirty().harvest(due);
+  ASSERT_EQ(due, std::vector<u64>{3});
+  sender.add(due[0]);
+  sender.flush();
+  FrameReader reader(buffer);
+  PageReceiver receiver(to);
+  receiver.apply(reader.read().payload);
+  EXPECT_TRUE(receiver.complete());
+  EXPECT_EQ(std::memcmp(from.host(0), to.host(0), from.size()), 0);
+}
+
 TEST(PageEngine, WhatTheHostHasNotGivenIsNotLookedAt) {
   Memory from(16 << 20), to(16 << 20);
   EXPECT_EQ(from.untouched().count(), from.frames());
