@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <fstream>
 #include <list>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -71,7 +72,8 @@ struct Mover::Private {
   std::shared_ptr<TargetMove> target_of(u64 stream_id) const;
   Description describe(Partition& partition, bool active, const MoveOptions& options);
   std::vector<Finding> validate(const std::shared_ptr<Partition>& partition, RemoteSystem& remote,
-                                Description& description, const MoveOptions& options, bool& checked);
+                                Description& description, const MoveOptions& options, bool wait_for_guest,
+                                std::optional<Readiness>& readiness);
   std::vector<Finding> check_incoming(const Description& description);
   std::string settle_after_restart(const Ownership::Entry& entry, RemoteSystem* remote);
   void accept_loop();
@@ -169,7 +171,8 @@ Description Mover::Private::describe(Partition& partition, bool active, const Mo
 
 std::vector<Finding> Mover::Private::validate(const std::shared_ptr<Partition>& partition,
                                               RemoteSystem& remote, Description& description,
-                                              const MoveOptions& options, bool& checked) {
+                                              const MoveOptions& options, bool wait_for_guest,
+                                              std::optional<Readiness>& readiness) {
   std::vector<Finding> findings;
   const Kinds kind = partition->state() == PartitionState::kNotActivated ? kInactive
                      : options.transparent                               ? kTransparent
@@ -191,9 +194,13 @@ std::vector<Finding> Mover::Private::validate(const std::shared_ptr<Partition>& 
     const std::lock_guard hold(lock);
     moves = moves_under_way(partition.get());
   }
-  SourceSide side{system, vios, *partition, *agent(partition), moves};
+  SourceSide side{system, vios, *partition, *agent(partition), moves, wait_for_guest};
   run_checks(source_checks(), kind, side, findings);
-  checked = side.checked;
+  readiness = std::move(side.readiness);
+  // Whoever is refused hears everything at once.
+  if (readiness && !wait_for_guest && !findings.empty()) {
+    if (const auto refusal = readiness->refusal()) findings.push_back(*refusal);
+  }
   return findings;
 }
 
@@ -351,10 +358,9 @@ std::vector<Finding> Mover::validate(Partition& partition, RemoteSystem& remote,
   if (!shared || p_->source_of(partition.name()))
     return {make_finding(Message::kBeingMoved, {partition.name()})};
   Description description;
-  bool checked = false;
-  std::vector<Finding> findings = p_->validate(shared, remote, description, options, checked);
-  // The guest's applications were told that a move may come; none does.
-  if (checked) p_->agent(shared)->send("undocheck");
+  std::optional<Readiness> readiness;
+  std::vector<Finding> findings = p_->validate(shared, remote, description, options, true, readiness);
+  if (readiness && readiness->agreed()) p_->agent(shared)->send("undocheck");
   return findings;
 }
 
@@ -407,22 +413,23 @@ void Mover::migrate(const std::shared_ptr<Partition>& partition, RemoteSystem& r
     p_->sources.remove(move);
   };
   Description description;
-  bool checked = false;
+  std::optional<Readiness> readiness;
   try {
-    const std::vector<Finding> findings = p_->validate(partition, remote, description, options, checked);
+    const std::vector<Finding> findings =
+        p_->validate(partition, remote, description, options, false, readiness);
     if (!findings.empty()) throw Refused(findings);
     if (description.active != active) {
       throw Refused({make_finding(Message::kWrongState,
                                   {partition->name(), hypervisor::to_string(partition->state())})});
     }
   } catch (const std::runtime_error& problem) {
-    if (checked) guest->send("undocheck");
+    if (readiness && !readiness->refusal()) guest->send("undocheck");
     move->give_up(problem.what());
     drop();
     throw;
   }
   try {
-    move->run(remote, description);
+    move->run(remote, description, std::move(readiness));
   } catch (const std::runtime_error&) {
     // A move in doubt stays in the list until migrlpar -o r settles it.
     if (!move->in_doubt()) drop();

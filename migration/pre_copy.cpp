@@ -14,7 +14,7 @@ constexpr double kSmallEnoughMs = 20;  ///< A residue that is sent in this time 
 constexpr u32 kMostRounds = 20;  ///< A partition that writes faster than we send is suspended all the same.
 constexpr u32 kFewestRounds =
     2;  ///< Before rounds that do not become shorter are believed, if speeds say else.
-constexpr double kSuspendsItselfMs = 40;  ///< No partition's hooks and kernel take less.
+constexpr double kSuspendsItselfMs = 70;  ///< Few partitions' hooks and kernel take less.
 constexpr u64 kNoteInterval = 1024;       ///< Frames.
 constexpr u64 kMeasurable = 4 << 20;      ///< Bytes in a round that say how fast it goes.
 

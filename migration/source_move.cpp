@@ -84,11 +84,17 @@ SourceMove::~SourceMove() {
 
 void SourceMove::give_up(const std::string& why) { record_.finish(false, why); }
 
-void SourceMove::run(RemoteSystem& remote, const Description& description) {
+void SourceMove::run(RemoteSystem& remote, const Description& description,
+                     std::optional<Readiness> readiness) {
+  readiness_ = std::move(readiness);
   std::string why;
   try {
     move(remote, description);
     return;
+  } catch (const Refused& refused) {
+    roll_back(remote, refused.what());
+    record_.finish(false, refused.what());
+    throw;
   } catch (const std::exception& problem) {
     why = problem.what();
   }
@@ -181,10 +187,12 @@ void SourceMove::copy_while_running() {
   copy_.emplace(*partition_, *writer_, record_, options_, [this] {
     check_cancelled();
     // In the middle of a round: its rest, and more, goes while the partition gets ready.
-    if (!suspending_since_ && !options_.transparent && copy_->nearly_over()) begin_suspension();
+    if (!suspending_since_ && !options_.transparent && guest_agrees() && copy_->nearly_over())
+      begin_suspension();
   });
   while (true) {
     if (copy_->enough()) {
+      wait_for_guest();
       const bool hopeless = copy_->may_follow() && !copy_->small();
       if (hopeless || options_.transparent) copy_->put_back(hopeless);
       if (!suspending_since_) begin_suspension();
@@ -197,6 +205,23 @@ void SourceMove::copy_while_running() {
     if (status != hypervisor::h::InProgress)
       throw std::runtime_error("The hypervisor does not go on with the move.");
     attend_agent();
+  }
+}
+
+/// Its own check went on while pages did; false: it still does.
+bool SourceMove::guest_agrees() {
+  if (!readiness_) return true;
+  if (!readiness_->answered()) return false;
+  if (const auto refusal = readiness_->refusal()) throw Refused({*refusal});
+  return true;
+}
+
+void SourceMove::wait_for_guest() {
+  for (auto alive = Clock::now(); !guest_agrees(); std::this_thread::sleep_for(1ms)) {
+    check_cancelled();
+    if (Clock::now() < alive + 1s) continue;
+    writer_->send(FrameType::kRound);  // Else the destination thinks that we are gone.
+    alive = Clock::now();
   }
 }
 
@@ -522,7 +547,7 @@ void SourceMove::roll_back(RemoteSystem& remote, const std::string& why) {
   // The state stays visible until the guest has seen it: its agent then reports the end of its attempt.
   if (enabled && agent_sequence_)
     agent_->wait_result(*agent_sequence_, 10s);
-  else if (active_ && !options_.transparent && agent_->active())
+  else if (readiness_ && agent_->active() && !readiness_->refusal())
     agent_->send("undocheck");  // Its applications were told that a move may come.
   end_stream();
 }

@@ -20,6 +20,7 @@
 #include "migration/rmc_agent.h"
 #include "migration/socket.h"
 #include "migration/stream.h"
+#include "migration/validation.h"
 #include "vios/mover_service.h"
 
 namespace baton::migration {
@@ -42,7 +43,8 @@ class SourceMove final : public hypervisor::VasiOperation {
 
   /// Blocks until the partition has left; throws std::runtime_error after the rollback, or with the sentence
   /// that the outcome is not known (then in_doubt()).
-  void run(RemoteSystem& remote, const Description& description);
+  /// `readiness` is what the guest was asked, if it was; a guest that refuses ends the move by Refused.
+  void run(RemoteSystem& remote, const Description& description, std::optional<Readiness> readiness);
   /// The move did not begin: validation failed.
   void give_up(const std::string& why);
   /// Administrator's stop. Throws when it is too late.
@@ -71,6 +73,8 @@ class SourceMove final : public hypervisor::VasiOperation {
   void open_stream();
   void end_stream();
   void copy_while_running();
+  bool guest_agrees();
+  void wait_for_guest();
   void begin_suspension();
   void stop_where_it_is();
   void attend_agent();
@@ -116,6 +120,7 @@ class SourceMove final : public hypervisor::VasiOperation {
   std::unique_ptr<PageServer> server_;  ///< Not null once the partition may start without all its pages.
   std::unique_ptr<Socket> demand_;
   std::thread demand_thread_;
+  std::optional<Readiness> readiness_;
   std::optional<u32> agent_sequence_;
   std::optional<std::chrono::steady_clock::time_point> suspending_since_;
   bool shell_made_ = false, quiesced_ = false, frozen_ = false;

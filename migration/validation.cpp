@@ -107,18 +107,9 @@ void agent_capability(SourceSide& s, Report& report) {
 
 void readiness(SourceSide& s, Report& report) {
   if (!s.agent.active() || !s.agent.can_migrate()) return;
-  s.checked = true;
-  AgentReply reply;
-  // A partition that arrived a moment ago may be busy with the hooks after that move.
-  for (const auto until = std::chrono::steady_clock::now() + kBusyTimeout;;) {
-    reply = s.agent.wait_result(s.agent.send("check"), kCheckTimeout);
-    if (reply.rc != EBUSY || reply.text != kAgentBusy || std::chrono::steady_clock::now() > until) break;
-    std::this_thread::sleep_for(kBusyPause);
-  }
-  if (reply.rc.value_or(1) == 0) return;
-  s.checked = false;  // Who refused has nothing to undo.
-  report({s.partition.name(), reply.rc ? std::to_string(*reply.rc) : "none",
-          reply.rc ? reply.text : "it did not answer in time."});
+  s.readiness.emplace(s.agent);
+  if (!s.wait_for_guest) return;
+  if (const auto refusal = s.readiness->refusal()) report.add(*refusal);
 }
 
 constexpr Check<SourceSide> kSourceChecks[] = {
@@ -281,6 +272,39 @@ constexpr Check<TargetSide> kTargetChecks[] = {
 };
 
 }  // namespace
+
+Readiness::Readiness(GuestAgent& agent) : agent_(&agent), sequence_(agent.send("check")) {}
+
+bool Readiness::answered() {
+  const auto now = std::chrono::steady_clock::now();
+  if (reply_) return true;
+  if (!sequence_) {
+    if (now < ask_again_) return false;
+    sequence_ = agent_->send("check");
+  }
+  AgentReply reply = agent_->peek(*sequence_);
+  if (!reply.rc && now < asked_ + kCheckTimeout) return false;
+  if (reply.rc == EBUSY && reply.text == kAgentBusy && now < asked_ + kBusyTimeout) {
+    sequence_.reset();
+    ask_again_ = now + kBusyPause;
+    return false;
+  }
+  reply_ = std::move(reply);
+  return true;
+}
+
+std::optional<Finding> Readiness::refusal() {
+  while (!answered()) {
+    if (sequence_)
+      agent_->wait_result(*sequence_, kCheckTimeout);
+    else
+      std::this_thread::sleep_until(ask_again_);
+  }
+  if (agreed()) return {};
+  return make_finding(Message::kVeto,
+                      {agent_->partition().name(), reply_->rc ? std::to_string(*reply_->rc) : "none",
+                       reply_->rc ? reply_->text : "it did not answer in time."});
+}
 
 std::span<const Check<SourceSide>> source_checks() { return kSourceChecks; }
 std::span<const Check<TargetSide>> target_checks() { return kTargetChecks; }

@@ -3,11 +3,14 @@
 // failure is reported; none changes anything but the guest's own, which is told afterwards that no move came.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <span>
 #include <string_view>
 
 #include "migration/description.h"
 #include "migration/messages.h"
+#include "migration/rmc_agent.h"
 
 namespace baton::migration {
 
@@ -17,13 +20,35 @@ class GuestAgent;
 enum Kinds : u8 { kActive = 1, kInactive = 2, kTransparent = 4, kLive = kActive | kTransparent, kAny = 7 };
 
 /// What the checks of the source look at.
+/// The guest's own check, asked for when this is made: its hooks and its kernel take their time, and may
+/// refuse (guest/PROTOCOL.md 2).
+class Readiness {
+ public:
+  /// Throws std::runtime_error without an agent.
+  explicit Readiness(GuestAgent& agent);
+  /// Whether the answer is there. A guest that is busy with the hooks of an earlier move is asked again.
+  bool answered();
+  /// Waits for it, for a minute and a half at most; nothing if the guest agrees.
+  std::optional<Finding> refusal();
+  /// The applications were told that a move may come: send "undocheck" if none does. After refusal().
+  bool agreed() const { return reply_ && reply_->rc == 0; }
+
+ private:
+  GuestAgent* agent_;
+  std::chrono::steady_clock::time_point asked_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point ask_again_{};
+  std::optional<u32> sequence_;
+  std::optional<AgentReply> reply_;
+};
+
 struct SourceSide {
   hypervisor::ManagedSystem& system;
   vios::Vios& vios;
   hypervisor::Partition& partition;
   GuestAgent& agent;
-  u32 moves_under_way;   ///< Of running partitions, not counting this one.
-  bool checked = false;  ///< The guest's applications were asked: send "undocheck" if no move follows.
+  u32 moves_under_way;  ///< Of running partitions, not counting this one.
+  bool wait_for_guest = true;
+  std::optional<Readiness> readiness = {};  ///< The guest was asked.
 };
 /// What the checks of the destination look at.
 struct TargetSide {
@@ -41,6 +66,7 @@ class Report {
   void operator()(const std::vector<std::string>& arguments) {
     findings_.push_back(make_finding(message_, arguments));
   }
+  void add(Finding finding) { findings_.push_back(std::move(finding)); }
 
  private:
   std::vector<Finding>& findings_;
