@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -334,6 +335,8 @@ int main(int argc, char **argv) {
     const char *device = argc > 1 ? argv[1] : "/dev/hvc1";
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
+    // Management, hooks included, goes before the work of busy processors: a move waits for it.
+    setpriority(PRIO_PROCESS, 0, -15);
     if (pipe2(answers, O_CLOEXEC) != 0) {
         perror("baton-agent: pipe");
         return 1;
