@@ -32,6 +32,14 @@ TEST_F(HcallTest, UnknownAndPrivileged) {
   EXPECT_EQ(hcall(0x04, {0, 0, 0}), h::Privilege);
 }
 
+TEST_F(HcallTest, NoFlushAgainstSpeculationPays) {
+  constexpr u64 kFavourSecurity = u64{1} << 63, kFlushOnTheWayOut = u64{1} << 62,
+                kNoFlushOnEntry = u64{1} << 56, kNoFlushOnUserAccess = u64{1} << 55;
+  ASSERT_EQ(hcall(0x1C8), h::Success);
+  EXPECT_EQ(out(1) & (kFavourSecurity | kFlushOnTheWayOut | kNoFlushOnEntry | kNoFlushOnUserAccess),
+            kFavourSecurity | kNoFlushOnEntry | kNoFlushOnUserAccess);
+}
+
 TEST_F(HcallTest, EnterChoosesTheFirstFreeSlot) {
   EXPECT_EQ(hcall(0x08, {0, 0x105, kPteh, kPtel}), h::Success);
   EXPECT_EQ(out(0), 0x100U);
