@@ -333,6 +333,7 @@ void SourceMove::send_state(FrameWriter& writer) {
 /// anew.
 void SourceMove::serve_pages(FrameReader& first_reader, RemoteSystem& remote) {
   const auto serve = [&](FrameReader& reader) {
+    std::this_thread::sleep_for(5ms);
     server_->push(*writer_, [&](u64 left) {
       record_.change([&](Progress& p) {
         p.bytes_transmitted = writer_->bytes();

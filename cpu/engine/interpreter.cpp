@@ -89,6 +89,20 @@ HANDLER decode_op(State& s, const Op* op) {
   s.thread->decode(op);
 }
 
+/// Where another engine compiles: an instruction that has not been executed often. Much code, of a kernel
+/// that starts or arrives above all, never is.
+HANDLER execute_cold(State& s, const Op* op) {
+  stencil::PageCode& code = *reinterpret_cast<OpPage*>(s.page_ops)->code;
+  const auto index = static_cast<u64>(op - s.page_ops);
+  if (__builtin_expect(code.executed(index), 0)) {
+    count(s, op, 0);
+    s.nia = O{op}.cia(s);
+    s.stop = Stop::kPending;
+    return s.thread->decode(op);
+  }
+  [[clang::musttail]] return code.plain[index](s, op);
+}
+
 /// An instruction of a page whose code writes have killed too often: interpreted for a while.
 HANDLER interpret_for_now(State& s, const Op* op) {
   OpPage& page = *reinterpret_cast<OpPage*>(s.page_ops);
@@ -245,6 +259,7 @@ Handler handler_at(const isa::Row& row, const Op& op, isa::Level level) {
 }  // namespace
 
 bool is_decoded(const Op& op) { return op.fn.load(std::memory_order_relaxed) != decode_op; }
+
 void forget_op(Op& op) { op.fn.store(decode_op, std::memory_order_relaxed); }
 
 u32 word_at(Domain& domain, const OpPage& page, u64 index) {
@@ -314,12 +329,15 @@ bool OpPage::forget(u64 offset, u64 length) {
 }
 
 void Thread::decode(const Op* at) {
-  // How far to decode at a time: about a run of code between branches.
-  const u64 batch = code_cache_ ? 64 : 16;
   State& s = state_;
   OpPage& page = *reinterpret_cast<OpPage*>(s.page_ops);
   const u64 first = static_cast<u64>(at - s.page_ops);
   const bool compiles = code_cache_ && !page.counted;
+  // Otherwise what is decoded now is cold, and nothing is compiled before it was executed a few times.
+  const bool warm =
+      domain_.engine().compile_threads == 0 || at->fn.load(std::memory_order_relaxed) == execute_cold;
+  // How far to go: about a run of code between branches, or as far as one piece of compiled code may reach.
+  const u64 batch = compiles && warm ? 64 : 16;
   leave_guest();
   {
     std::lock_guard lock(domain_.code_lock());
@@ -332,7 +350,8 @@ void Thread::decode(const Op* at) {
     if (compiles && !page.code) page.code = std::make_unique<stencil::PageCode>();
     for (u64 i = first; i < std::min(first + batch, kOpsPerPage); i++) {
       Op& op = page.ops[i];
-      if (i != first && op.fn.load(std::memory_order_relaxed) != decode_op) break;
+      const Handler now = op.fn.load(std::memory_order_relaxed);
+      if (i != first && now != decode_op && !(warm && now == execute_cold)) break;
       const u32 word = word_at(domain_, page, i);
       statistics_.decoded++;
       Handler fn = execute_illegal;
@@ -350,16 +369,17 @@ void Thread::decode(const Op* at) {
       }
       if (compiles) {
         page.code->plain[i] = fn;
-        if (!page.code->worth_compiling()) fn = interpret_for_now;
+        if (!page.code->worth_compiling())
+          fn = interpret_for_now;
+        else if (!warm)
+          fn = page.code->cold(i, execute_cold);
       }
       op.fn.store(fn, std::memory_order_relaxed);
       if (!compiles) continue;
       decoded.push_back({row, {op.a, op.b, op.c, op.d, op.imm}});
       if (stencil::ends_run(decoded.back())) break;
     }
-    if (compiles && page.code->worth_compiling()) {
-      compile(page, first, decoded);
-    }
+    if (warm && compiles && page.code->worth_compiling()) compile(page, first, decoded);
   }
   enter_guest();
 }
@@ -408,10 +428,7 @@ void finish_counting(State& s) {
   Op* op = s.page_ops + index;
   s.run_start = op;
   Handler fn = op->fn.load(std::memory_order_relaxed);
-  if (fn == decode_op) {
-    decode_op(s, op);
-    return;
-  }
+  if (fn == decode_op) return decode_op(s, op);
   if (const auto& code = reinterpret_cast<OpPage*>(s.page_ops)->code) fn = code->plain[index];
   s.pending.fetch_or(pending::kStep);
   const Handler following = op[1].fn.exchange(return_at);

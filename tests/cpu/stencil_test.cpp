@@ -118,12 +118,13 @@ constexpr u32 kHighRegisters = 0x18u << 21 | 0x18u << 16 | 0x18u << 11;
 
 class Lockstep : public testing::Test {
  protected:
-  void start(u64 seed, u64 cache_bytes, Engine tested = Engine::kStencil) {
+  /// `threads` as in EngineOptions: with one, the first executions of an instruction are the interpreter's.
+  void start(u64 seed, u64 cache_bytes, Engine tested = Engine::kStencil, unsigned threads = 0) {
     random.seed(seed);
     sides.clear();
     sides.push_back(std::make_unique<Side>(EngineOptions{.engine = Engine::kInterpreter}));
     sides.push_back(std::make_unique<Side>(
-        EngineOptions{.engine = tested, .code_cache_bytes = cache_bytes, .compile_threads = 0}));
+        EngineOptions{.engine = tested, .code_cache_bytes = cache_bytes, .compile_threads = threads}));
     // Interrupts end a program.
     for (u64 at = 0x100; at < 0x1000; at += 4) store(at, 0x44000022);
     std::vector<const isa::Row*> rows;
@@ -284,8 +285,8 @@ class Lockstep : public testing::Test {
     ASSERT_TRUE(bytes[0] == bytes[1]);
   }
 
-  void programs(u64 seed, u64 cache_bytes, Engine tested = Engine::kStencil) {
-    start(seed, cache_bytes, tested);
+  void programs(u64 seed, u64 cache_bytes, Engine tested = Engine::kStencil, unsigned threads = 0) {
+    start(seed, cache_bytes, tested, threads);
     fresh();
     for (unsigned n = 0; n < 2000 && !HasFailure(); n++) {
       SCOPED_TRACE(testing::Message() << "seed " << seed << " step " << n);
@@ -401,6 +402,12 @@ TEST_F(Lockstep, ResultsThatAreHandedOnAndEntriesBetween) {
 
 TEST_F(Lockstep, IntegerCodeInRegistersOfTheHost) {
   for (u64 seed = 1001; seed <= 1040 && !HasFailure(); seed++) integer_code(seed);
+}
+
+TEST_F(Lockstep, CodeThatBecomesWarm) {
+  programs(500, u64{16} << 20, Engine::kStencil, 1);
+  EXPECT_GT(sides[1]->thread.statistics().compiled, 0u);
+  EXPECT_GT(sides[1]->thread.statistics().decoded, sides[1]->thread.statistics().compiled);
 }
 
 TEST_F(Lockstep, ACodeCacheThatIsAlwaysFull) {

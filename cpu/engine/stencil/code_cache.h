@@ -40,6 +40,13 @@ class PageCode {
   static void* operator new(std::size_t) { return room().take(); }
   static void operator delete(void* place) { room().give_back(place); }
 
+  /// `fn`, for an instruction that has not been executed yet.
+  Handler cold(u64 index, Handler fn) {
+    executions_[index] = 0;
+    return fn;
+  }
+  /// Counts an execution of an instruction that is not compiled; true if it is time to. The owner's.
+  bool executed(u64 index) { return ++executions_[index] >= kExecutionsUntilCompiled; }
   /// False if writes have killed code of the page again and again: then its code is interpreted until
   /// enough of it was executed.
   bool worth_compiling() const { return kills_ < kKillsUntilInterpreted; }
@@ -68,6 +75,9 @@ class PageCode {
   };
   static constexpr u32 kKillsUntilInterpreted = 8;
   static constexpr u32 kInterpretedUntilCompiled = 1 << 14;
+  /// Compiling costs as much as some sixty executions by the interpreter.
+  static constexpr u8 kExecutionsUntilCompiled = 16;
+  std::array<u8, kOpsPerPage + 1> executions_{};
   std::vector<Run> runs_;
   u32 kills_ = 0, interpreted_ = 0;
 };
