@@ -38,6 +38,7 @@ constexpr auto kRoundPause =
 constexpr double kWhileSuspendedMs = 2;  ///< Pages that take longer follow the partition.
 constexpr int kFollowingBuffer =
     256 << 10;                       ///< Bytes; more would stand in front of pages that are waited for.
+constexpr auto kPushPause = 5ms;     ///< The first pages that are waited for come alone.
 constexpr auto kRetryPause = 200ms;  ///< From one attempt to connect again to the next.
 
 std::string hex(u64 value) {
@@ -333,7 +334,7 @@ void SourceMove::send_state(FrameWriter& writer) {
 /// anew.
 void SourceMove::serve_pages(FrameReader& first_reader, RemoteSystem& remote) {
   const auto serve = [&](FrameReader& reader) {
-    std::this_thread::sleep_for(5ms);
+    std::this_thread::sleep_for(kPushPause);
     server_->push(*writer_, [&](u64 left) {
       record_.change([&](Progress& p) {
         p.bytes_transmitted = writer_->bytes();
