@@ -264,6 +264,7 @@ constexpr AttributeRow kAttributes[] = {
     {"migr-lpar", "round", figure<&migration::Progress::round>},
     {"migr-lpar", "total_ms", figure<&migration::Progress::total_ms, 1>},
     {"migr-lpar", "suspended_ms", figure<&migration::Progress::suspended_ms, 2>},
+    {"migr-lpar", "slowed_percent", figure<&migration::Progress::throttle>},
     {"migr-lpar", "postcopy_pages", figure<&migration::Progress::postcopy_pages>},
     {"migr-lpar", "postcopy_faults", figure<&migration::Progress::postcopy_faults>},
     {"migr-lpar", "postcopy_wait_ms", figure<&migration::Progress::postcopy_wait_ms, 3>},

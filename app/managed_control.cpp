@@ -280,6 +280,10 @@ migration::MoveOptions ManagedControl::options_of(const control::MigrateRequest&
       if (error != std::errc() || end != value.data() + value.size() || megabits < 1 || megabits > 1'000'000)
         throw std::runtime_error("bandwidth is in Mb/s, from 1 to 1000000, not \"" + value + "\".");
       options.bytes_per_second = megabits * 125'000;
+    } else if (name == "throttle") {
+      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), options.throttle);
+      if (error != std::errc() || end != value.data() + value.size() || options.throttle > 99)
+        throw std::runtime_error("throttle is a percentage from 0 to 99, not \"" + value + "\".");
     } else if (name == "compression") {
       if (value != "zstd" && value != "none")
         throw std::runtime_error("compression is zstd or none, not \"" + value + "\".");
@@ -320,7 +324,7 @@ migration::MoveOptions ManagedControl::options_of(const control::MigrateRequest&
       throw std::runtime_error(
           "-i does not know \"" + name +
           "\"; it knows bandwidth, compression, dest_lpar_id, post_copy, source_msp_name, "
-          "source_msp_id, transparent, dest_msp_name, "
+          "source_msp_id, throttle, transparent, dest_msp_name, "
           "dest_msp_id, shared_proc_pool_name and shared_proc_pool_id.");
     }
   }

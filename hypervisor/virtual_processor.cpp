@@ -83,6 +83,22 @@ void VirtualProcessor::stop() {
   dispatch_ = Dispatch::kStopped;
 }
 
+void VirtualProcessor::preempt_until(std::chrono::steady_clock::time_point until) {
+  preempted_until_ = until;
+  thread_.kick();
+  wake();
+}
+
+void VirtualProcessor::rest_if_preempted() {
+  const auto over = [this] {
+    return stop_requested_ || std::chrono::steady_clock::now() >= preempted_until_.load();
+  };
+  if (over()) return;
+  end_dispatch();
+  for (std::unique_lock guard(lock_); !over();) changed_.wait_until(guard, preempted_until_.load());
+  begin_dispatch();
+}
+
 void VirtualProcessor::wake() {
   // The waiter tests its condition under the lock; passing through it here rules out a lost wake-up.
   {
@@ -117,7 +133,10 @@ void VirtualProcessor::loop(Dispatch as) {
       partition_.stopped();
       break;
     }
-    if (exit == cpu::Exit::kHypercall) dispatch_hcall(*this);
+    if (exit == cpu::Exit::kHypercall)
+      dispatch_hcall(*this);
+    else if (!events && !stop_requested_)
+      rest_if_preempted();
   }
   if (halted_) stopped_as_ = Dispatch::kStopped;
   // A partition that was stopped from outside may live elsewhere by now: its memory is left alone.

@@ -38,8 +38,11 @@ class VirtualProcessor final : public cpu::Alarm, public AlarmClock::Sleeper {
   Dispatch stopped_as() const { return stopped_as_; }
   void request_stop();  ///< Asks without waiting.
   void stop();          ///< Any thread but its own: returns when the host thread has ended.
-  void wake();          ///< Interrupt line, PROD, or a request arrived.
-  void prod();          ///< H_PROD: sets the prod flag and wakes.
+  /// Gives its host processor to others until then, wherever its program is: stolen time. Any thread; not in
+  /// deterministic mode, whose time does not pass meanwhile.
+  void preempt_until(std::chrono::steady_clock::time_point until);
+  void wake();  ///< Interrupt line, PROD, or a request arrived.
+  void prod();  ///< H_PROD: sets the prod flag and wakes.
 
   // Called on its own host thread by hcall handlers.
   void cede();                  ///< H_CEDE
@@ -70,6 +73,7 @@ class VirtualProcessor final : public cpu::Alarm, public AlarmClock::Sleeper {
 
  private:
   void loop(Dispatch as);
+  void rest_if_preempted();
   bool wait(Dispatch as, bool interrupts_wake);
   bool may_wake(bool interrupts_wake) const;
   void pass_time(OutsideEvents& events, std::unique_lock<std::mutex>& guard, bool interrupts_wake);
@@ -88,6 +92,7 @@ class VirtualProcessor final : public cpu::Alarm, public AlarmClock::Sleeper {
   std::condition_variable changed_;
   std::atomic<Dispatch> dispatch_{Dispatch::kStopped};
   std::atomic<bool> stop_requested_{false}, halted_{false};
+  std::atomic<std::chrono::steady_clock::time_point> preempted_until_{};
   /// For purr(): PURR while undispatched; with the top bit, what PURR is ahead of the time base.
   std::atomic<u64> account_{0};
   Dispatch stopped_as_ = Dispatch::kStopped;  ///< Written by the host thread, read after its end.

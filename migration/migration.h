@@ -46,6 +46,7 @@ struct Progress {
   std::vector<Round> rounds;  ///< Source: the first and the latest ones.
   u64 dirty_pages = 0;
   double bytes_per_second = 0;
+  unsigned throttle = 0;  ///< Percent of its time that the partition lost at the end of copying.
   double total_ms = 0, suspended_ms = 0;
   u64 postcopy_pages = 0;   ///< Left to send, or to come, when the partition went on at the target.
   u64 postcopy_faults = 0;  ///< Target: accesses that had to wait for a page, and how long.
@@ -102,7 +103,10 @@ struct MoveOptions {
   };
   PostCopy post_copy = PostCopy::kWhenItHelps;  ///< post_copy=auto, never, always.
   u64 bytes_per_second = 0;  ///< Most that is sent; 0: as much as goes (bandwidth=MEGABITS).
-  bool compress = false;     ///< Pages go compressed (compression=zstd): for links slower than a processor.
+  /// Most of its time that a partition may lose while it is copied, percent, if it has to wait for its pages
+  /// and writes faster than they are sent (throttle=PERCENT; 0: none).
+  unsigned throttle = 80;
+  bool compress = false;  ///< Pages go compressed (compression=zstd): for links slower than a processor.
   /// The partition's software does not take part: it is stopped wherever it is, and goes on there
   /// (transparent=yes). Firmware at its prompt, programs without an agent, a kernel that hangs.
   bool transparent = false;

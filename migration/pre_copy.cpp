@@ -15,6 +15,7 @@ constexpr u32 kMostRounds = 20;  ///< A partition that writes faster than we sen
 constexpr u32 kFewestRounds =
     2;  ///< Before rounds that do not become shorter are believed, if speeds say else.
 constexpr double kSuspendsItselfMs = 70;  ///< Few partitions' hooks and kernel take less.
+constexpr unsigned kThrottleStep = 20;    ///< Percent.
 constexpr u64 kNoteInterval = 1024;       ///< Frames.
 constexpr u64 kMeasurable = 4 << 20;      ///< Bytes in a round that say how fast it goes.
 
@@ -59,7 +60,8 @@ PreCopy::PreCopy(hypervisor::Partition& partition, FrameWriter& writer, MoveReco
       memory_sender_(writer, partition.memory()),
       table_sender_(writer, partition.hpt()),
       frames_(partition.memory().frames()),
-      table_frames_(partition.hpt().bytes() / cpu::kFrameSize) {
+      table_frames_(partition.hpt().bytes() / cpu::kFrameSize),
+      throttle_(partition) {
   memory_sender_.skip_unchanged();
   memory_sender_.skip_written();
   std::iota(frames_.begin(), frames_.end(), u64{0});
@@ -79,6 +81,15 @@ bool PreCopy::nearly_over() const {
   if (round_ > 1 || !may_follow() || done < Convergence::kFewestSent) return false;
   const double took = milliseconds_since(first_start_);
   return took * static_cast<double>(left) < kSuspendsItselfMs * static_cast<double>(done);
+}
+
+/// If it may not run without its pages, and rounds do not become shorter.
+void PreCopy::slow_down() {
+  if (may_follow() || round_ < kFewestRounds || small()) return;
+  if (static_cast<double>(due()) <= Convergence::kShorter * static_cast<double>(last_pages_)) return;
+  const unsigned percent = std::min(throttle_.percent() + kThrottleStep, options_.throttle);
+  throttle_.take(percent);
+  record_.change([&](Progress& p) { p.throttle = percent; });
 }
 
 bool PreCopy::small() const { return static_cast<double>(due() * cpu::kFrameSize) < rate_ * kSmallEnoughMs; }
@@ -152,6 +163,7 @@ void PreCopy::next() {
   partition_.hpt().dirty().harvest(table_frames_);
   partition_.domain().withhold_writes();
   ++round_;
+  slow_down();
 }
 
 }  // namespace baton::migration

@@ -13,6 +13,7 @@
 #include "migration/move_record.h"
 #include "migration/page_engine.h"
 #include "migration/stream.h"
+#include "migration/throttle.h"
 
 namespace baton::migration {
 
@@ -38,11 +39,14 @@ class PreCopy {
   /// The pages that are due are marked again and stay so. `for_good`: what would be sent now would be written
   /// again before the partition is suspended, so that nothing is.
   void put_back(bool for_good);
+  /// The partition is not slowed down any more. No round after it.
+  void end() { throttle_.end(); }
   bool may_follow() const { return options_.post_copy != MoveOptions::PostCopy::kNever; }
   bool small() const;
   double rate() const { return rate_; }  ///< Bytes of pages a millisecond; 0: not known yet.
 
  private:
+  void slow_down();
   void mark(u64 from);  ///< Of what is due, all that comes from there on.
   u64 due() const { return frames_.size() + table_frames_.size(); }
 
@@ -61,6 +65,7 @@ class PreCopy {
   bool resting_ = false;
   double rate_ = 0;
   Convergence convergence_;
+  Throttle throttle_;
   std::chrono::steady_clock::time_point alive_ = std::chrono::steady_clock::now();
 };
 

@@ -191,6 +191,10 @@ void SourceMove::copy_while_running() {
     if (!suspending_since_ && !options_.transparent && guest_agrees() && copy_->nearly_over())
       begin_suspension();
   });
+  const struct AtEnd {
+    PreCopy& copy;
+    ~AtEnd() { copy.end(); }
+  } at_end{*copy_};
   while (true) {
     if (copy_->enough()) {
       wait_for_guest();
@@ -488,9 +492,10 @@ void SourceMove::leave() {
   record_.finish(true, "");
   const Progress p = record_.get();
   spdlog::info(
-      "migmover: {} moved to {}: {:.0f} ms, {:.1f} MB, {} rounds, {} pages followed, suspended {:.1f} ms",
+      "migmover: {} moved to {}: {:.0f} ms, {:.1f} MB, {} rounds, {} pages followed, suspended {:.1f} ms, "
+      "slowed down by {} %",
       p.partition, p.remote_system, p.total_ms, static_cast<double>(p.bytes_transmitted) / 1e6, p.round,
-      p.postcopy_pages, p.suspended_ms);
+      p.postcopy_pages, p.suspended_ms, p.throttle);
   spdlog::info("migmover: {} course (ms): {}", p.partition, record_.course());
 }
 

@@ -66,6 +66,17 @@ class FailedMove(harness.Site):
         self.shut_down(console, "POWER6-A")
         self.file_system_clean(self.folder + "/lun0.img")
 
+    def test_slowed_down(self):
+        console = self.two_systems()
+        self.refused(MOVE + ' -i "throttle=100"', "throttle", "0 to 99", "100")
+        console.shell("(while :; do dd if=/dev/zero of=/dev/shm/churn bs=64k count=1600 conv=notrunc; done) >/dev/null 2>&1 & true")
+        self.do(MOVE + ' -i "bandwidth=500,post_copy=never,throttle=60"')
+        self.runs_on("POWER6-B", "POWER6-A", console)
+        self.do(f'migrlpar -o m -m POWER6-B -t POWER6-A -p {PARTITION} -i "bandwidth=500,post_copy=never,throttle=0"')
+        self.runs_on("POWER6-A", "POWER6-B", console)
+        lost = [int(re.search(r"slowed down by (\d+) %", system.said())[1]) for system in self.systems]
+        self.assertEqual(lost, [60, 0])
+
     def test_destination_without_the_lun(self):
         console = self.two_systems(destination_sees_disk=False)
         self.refused(f"migrlpar -o v -m POWER6-A -t POWER6-B -p {PARTITION}", "hdisk0")

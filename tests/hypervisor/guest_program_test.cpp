@@ -127,6 +127,34 @@ TEST_F(GuestTest, DecrementerExpiresWhileRunning) {
   EXPECT_TRUE(eventually([&] { return result(0) >= 20; }));
 }
 
+TEST_F(GuestTest, APreemptedProcessorRunsNothingAndCanBeStopped) {
+  program.load(10, kResults);
+  program.addi(7, 7, 1);
+  const u32 again = program.here() - 4;
+  program.stw(7, 0, 10);
+  program.branch(again);
+  run(1);
+  VirtualProcessor& cpu = *partition->processors()[0];
+  ASSERT_TRUE(eventually([&] { return result(0) != 0; }));
+  const auto stands = [&] {
+    const u32 before = result(0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return result(0) == before;
+  };
+  using Clock = std::chrono::steady_clock;
+  cpu.preempt_until(Clock::now() + std::chrono::hours(1));
+  ASSERT_TRUE(eventually(stands));
+  EXPECT_EQ(cpu.yield_count & 1, 1U);
+  const u64 purr = cpu.purr();
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_EQ(cpu.purr(), purr) << "stolen time is not its own";
+  cpu.preempt_until(Clock::now());
+  const u32 before = result(0);
+  EXPECT_TRUE(eventually([&] { return result(0) != before; }));
+  cpu.preempt_until(Clock::now() + std::chrono::hours(1));
+  partition->power_off();  // Without waiting for an hour.
+}
+
 TEST_F(GuestTest, InterruptFromAnotherProcessorEndsCede) {
   start_cpu1();
   const u32 wait = program.here();
