@@ -44,8 +44,8 @@ u64 send_pages(PageSender& memory, const std::vector<u64>& frames, PageSender& t
     }
     sender.flush();
   };
-  each(memory, frames);
   each(table, table_frames);
+  each(memory, frames);
   note();
   return all - left;
 }
@@ -109,9 +109,9 @@ void PreCopy::put_back(bool for_good) {
 }
 
 void PreCopy::mark(u64 from) {
-  for (u64 i = from; i < frames_.size(); i++) partition_.memory().dirty().set(frames_[i]);
-  for (u64 i = std::max<u64>(from, frames_.size()); i < due(); i++)
-    partition_.hpt().dirty().set(table_frames_[i - frames_.size()]);
+  for (u64 i = from; i < table_frames_.size(); i++) partition_.hpt().dirty().set(table_frames_[i]);
+  for (u64 i = std::max<u64>(from, table_frames_.size()); i < due(); i++)
+    partition_.memory().dirty().set(frames_[i - table_frames_.size()]);
 }
 
 void PreCopy::round() {

@@ -69,8 +69,8 @@ class PreCopy {
   std::chrono::steady_clock::time_point alive_ = std::chrono::steady_clock::now();
 };
 
-/// Sends frames of memory and of the page table, and notes how it goes; `check` may throw. Returns how many
-/// were sent: fewer than all if `cut` becomes true.
+/// Sends frames of the page table, which cannot follow the partition, and then of memory, and notes how it
+/// goes; `check` may throw. Returns how many were sent: fewer than all if `cut` becomes true.
 u64 send_pages(PageSender& memory, const std::vector<u64>& frames, PageSender& table,
                const std::vector<u64>& table_frames, const FrameWriter& writer, MoveRecord& record,
                const std::function<void()>& check, const std::atomic<bool>& cut);

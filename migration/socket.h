@@ -25,6 +25,7 @@ class Socket final : public ByteStream {
   void set_send_buffer(int bytes);
   void read(std::span<u8> out) override;
   void write(std::span<const std::span<const u8>> parts) override;
+  bool authenticated() const override { return tls_ != nullptr; }
   /// Ends both directions, from any thread: whoever is in read or write throws.
   void shut_down();
 

@@ -29,9 +29,15 @@ struct Header {
 };
 static_assert(sizeof(Header) == kFrameHeaderBytes);
 
-u64 checksum(const Header& header, std::span<const u8> payload) {
+/// Of the payload in parts, none if TLS answers for it.
+u64 checksum(const Header& header, std::span<const std::span<const u8>> parts) {
   const u64 seed = XXH3_64bits(&header, offsetof(Header, checksum));
-  return XXH3_64bits_withSeed(payload.data(), payload.size(), seed);
+  if (parts.size() == 1) return XXH3_64bits_withSeed(parts[0].data(), parts[0].size(), seed);
+  alignas(64) XXH3_state_t state;
+  XXH3_INITSTATE(&state);
+  XXH3_64bits_reset_withSeed(&state, seed);
+  for (const std::span<const u8>& part : parts) XXH3_64bits_update(&state, part.data(), part.size());
+  return XXH3_64bits_digest(&state);
 }
 
 void fill_random(void* out, std::size_t size) {
@@ -49,7 +55,9 @@ constexpr const char* kFrameNames[] = {"",        "Memory", "Table",  "Round",  
                                        "Refused", "Abort",  "Absent", "Want",    "Received"};
 static_assert(std::size(kFrameNames) == kFrameTypes + 1);
 
-constexpr u32 kCompressed = 1;  ///< In Header::flags.
+// In Header::flags.
+constexpr u32 kCompressed = 1;
+constexpr u32 kAuthenticated = 2;  ///< The checksum is that of the header alone: TLS answers for the rest.
 
 bool may_be_compressed(FrameType type) { return type == FrameType::kMemory || type == FrameType::kTable; }
 
@@ -116,7 +124,9 @@ void FrameWriter::send_parts(FrameType type, std::span<const std::span<const u8>
   if (compressor_ && may_be_compressed(type)) packed = compressor_->compress(parts);
   if (!packed.empty()) parts = std::span(&packed, 1);
   std::vector<std::span<const u8>> all(1);
-  Header header{static_cast<u32>(type), packed.empty() ? 0 : kCompressed, 0, sequence_++, 0};
+  const bool authenticated = stream_.authenticated();
+  const u32 flags = (packed.empty() ? 0 : kCompressed) | (authenticated ? kAuthenticated : 0);
+  Header header{static_cast<u32>(type), flags, 0, sequence_++, 0};
   for (const std::span<const u8>& part : parts) {
     header.length += part.size();
     all.push_back(part);
@@ -124,16 +134,7 @@ void FrameWriter::send_parts(FrameType type, std::span<const std::span<const u8>
   if (header.length > longest_payload(type)) {
     throw StreamError("A part of the partition's state is larger than the stream can carry.");
   }
-  const u64 seed = XXH3_64bits(&header, offsetof(Header, checksum));
-  if (parts.size() == 1) {
-    header.checksum = XXH3_64bits_withSeed(parts[0].data(), parts[0].size(), seed);
-  } else {
-    alignas(64) XXH3_state_t state;
-    XXH3_INITSTATE(&state);
-    XXH3_64bits_reset_withSeed(&state, seed);
-    for (const std::span<const u8>& part : parts) XXH3_64bits_update(&state, part.data(), part.size());
-    header.checksum = XXH3_64bits_digest(&state);
-  }
+  header.checksum = checksum(header, authenticated ? std::span<const std::span<const u8>>() : parts);
   all[0] = {reinterpret_cast<const u8*>(&header), sizeof header};
   if (pace_) pace_->spend(sizeof header + header.length);
   fail_if_told("before-send", type);
@@ -151,21 +152,24 @@ Frame FrameReader::read() {
   Header header;
   stream_.read({reinterpret_cast<u8*>(&header), sizeof header});
   const auto type = static_cast<FrameType>(header.type);
-  if (header.type == 0 || header.type > kFrameTypes ||
-      (header.flags && (header.flags != kCompressed || !may_be_compressed(type))) ||
-      header.length > longest_payload(type) || header.sequence != sequence_) {
+  if (header.type == 0 || header.type > kFrameTypes || header.flags & ~(kCompressed | kAuthenticated) ||
+      (header.flags & kCompressed && !may_be_compressed(type)) ||
+      (header.flags & kAuthenticated && !stream_.authenticated()) || header.length > longest_payload(type) ||
+      header.sequence != sequence_) {
     throw StreamError("The migration stream is damaged: a frame's header makes no sense.");
   }
   if (payload_.size() < header.length) payload_.resize(header.length);
   const std::span<u8> payload = std::span(payload_).first(header.length);
   stream_.read(payload);
-  if (checksum(header, payload) != header.checksum) {
+  const std::span<const u8> whole[] = {payload};
+  const std::span<const std::span<const u8>> covered(whole, header.flags & kAuthenticated ? 0 : 1);
+  if (checksum(header, covered) != header.checksum) {
     throw StreamError("The migration stream is damaged: a frame's checksum does not match.");
   }
   ++sequence_;
   bytes_ += sizeof header + header.length;
   fail_if_told("receive", type);
-  if (!header.flags) return {type, payload};
+  if (!(header.flags & kCompressed)) return {type, payload};
   if (!decompressor_) decompressor_.emplace();
   return {type, decompressor_->decompress(payload, longest_payload(type))};
 }

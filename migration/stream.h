@@ -4,8 +4,9 @@
 // Preamble, once, from the source: magic "BATONMIG", u32 version, u32 channel, u64 stream id, 32 bytes key.
 // Frame, either way: u32 type, u32 flags, u64 length, u64 sequence (from 0 in each direction), u64 checksum
 // (XXH3-64 of the payload, seeded by the XXH3-64 of the 24 bytes before it), payload. All little-endian.
-// Flags: bit 0, in kMemory and kTable from version 3 on: the payload is a zstd frame that knows its size. The
-// others are zero.
+// Flags: bit 0, in kMemory and kTable from version 3 on: the payload is a zstd frame that knows its size. Bit
+// 1, under TLS from version 5 on: the checksum is that of no payload, which TLS answers for. The others are
+// zero.
 #pragma once
 
 #include <array>
@@ -24,7 +25,7 @@
 
 namespace baton::migration {
 
-inline constexpr u32 kStreamVersion = 4;        ///< What is written, and the newest that is read.
+inline constexpr u32 kStreamVersion = 5;        ///< What is written, and the newest that is read.
 inline constexpr u32 kOldestStreamVersion = 2;  ///< The oldest that is read.
 inline constexpr std::size_t kFrameHeaderBytes = 32;
 
@@ -40,6 +41,8 @@ class ByteStream {
   virtual ~ByteStream() = default;
   virtual void read(std::span<u8> out) = 0;
   virtual void write(std::span<const std::span<const u8>> parts) = 0;
+  /// What is read is what was written, byte by byte, or read() throws: TLS. Checksums say nothing more then.
+  virtual bool authenticated() const { return false; }
 };
 
 enum class FrameType : u32 {

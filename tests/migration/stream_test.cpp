@@ -110,6 +110,28 @@ TEST(Stream, EveryFlippedBitIsNoticed) {
   }
 }
 
+TEST(Stream, TlsAnswersForThePayloadAndNothingElseDoes) {
+  Buffer buffer;
+  buffer.tls = true;
+  FrameWriter(buffer).send_text(FrameType::kRefused, "no");
+  EXPECT_EQ(FrameReader(buffer).read().text(), "no");
+  buffer.at = 0;
+  buffer.bytes[8] ^= 1;  // The header has its checksum all the same.
+  EXPECT_THROW(FrameReader(buffer).read(), StreamError);
+  buffer.bytes[8] ^= 1;
+  buffer.at = 0;
+  buffer.tls = false;  // Who sends without TLS cannot do without.
+  EXPECT_THROW(FrameReader(buffer).read(), StreamError);
+  // What an older mover sends by TLS has both.
+  Buffer older;
+  FrameWriter(older).send_text(FrameType::kRefused, "no");
+  older.tls = true;
+  EXPECT_EQ(FrameReader(older).read().text(), "no");
+  older.at = 0;
+  older.bytes[kFrameHeaderBytes] ^= 1;
+  EXPECT_THROW(FrameReader(older).read(), StreamError);
+}
+
 TEST(Stream, TruncationAndReorderingAreNoticed) {
   Buffer good;
   FrameWriter writer(good);

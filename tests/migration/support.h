@@ -31,6 +31,8 @@ class Buffer final : public ByteStream {
   void write(std::span<const std::span<const u8>> parts) override {
     for (const auto& part : parts) bytes.insert(bytes.end(), part.begin(), part.end());
   }
+  bool authenticated() const override { return tls; }
+  bool tls = false;  ///< Says that it is.
 };
 
 /// A directory that goes with the test.
