@@ -119,12 +119,15 @@ constexpr u32 kHighRegisters = 0x18u << 21 | 0x18u << 16 | 0x18u << 11;
 class Lockstep : public testing::Test {
  protected:
   /// `threads` as in EngineOptions: with one, the first executions of an instruction are the interpreter's.
-  void start(u64 seed, u64 cache_bytes, Engine tested = Engine::kStencil, unsigned threads = 0) {
+  void start(u64 seed, u64 cache_bytes, Engine tested = Engine::kStencil, unsigned threads = 0,
+             u64 region_bytes = u64{32} << 20) {
     random.seed(seed);
     sides.clear();
     sides.push_back(std::make_unique<Side>(EngineOptions{.engine = Engine::kInterpreter}));
-    sides.push_back(std::make_unique<Side>(
-        EngineOptions{.engine = tested, .code_cache_bytes = cache_bytes, .compile_threads = threads}));
+    sides.push_back(std::make_unique<Side>(EngineOptions{.engine = tested,
+                                                         .code_cache_bytes = cache_bytes,
+                                                         .region_cache_bytes = region_bytes,
+                                                         .compile_threads = threads}));
     // Interrupts end a program.
     for (u64 at = 0x100; at < 0x1000; at += 4) store(at, 0x44000022);
     std::vector<const isa::Row*> rows;
@@ -376,24 +379,34 @@ class Regions : public Lockstep {
       ASSERT_NE(before, sides[0]->s.instructions);
     }
   }
+  /// Runs so many programs, each first as stencils, then compiled.
+  void loops(unsigned programs) {
+    for (unsigned n = 0; n < programs && !HasFailure(); n++) {
+      const u64 at = kCode + random() % 2 * 0xE80 + random() % 8 * 4;
+      SCOPED_TRACE(testing::Message() << "program " << n);
+      write_program(at);
+      for (unsigned times = 0; times < 4 && !HasFailure(); times++) {
+        ready(at);
+        run_to_end();
+      }
+      if (n % 16 == 0) compare_memory();
+    }
+    compare_memory();
+  }
 };
 
 TEST_F(Regions, OfRandomPrograms) { programs(201, u64{16} << 20, Engine::kLlvm); }
 
 TEST_F(Regions, LoopsCallsAndBranches) {
   start(300, u64{16} << 20, Engine::kLlvm);
-  for (unsigned n = 0; n < 40 && !HasFailure(); n++) {
-    const u64 at = kCode + random() % 2 * 0xE80 + random() % 8 * 4;
-    SCOPED_TRACE(testing::Message() << "program " << n);
-    write_program(at);
-    // First as stencils, then compiled.
-    for (unsigned times = 0; times < 4 && !HasFailure(); times++) {
-      ready(at);
-      run_to_end();
-    }
-    if (n % 16 == 0) compare_memory();
-  }
-  compare_memory();
+  loops(40);
+}
+
+TEST_F(Regions, ACacheThatIsAlwaysFull) {
+  constexpr u64 kBytes = 16 << 10;
+  start(301, u64{16} << 20, Engine::kLlvm, 0, kBytes);
+  loops(5);
+  EXPECT_GT(sides[1]->domain.compiler()->statistics().code_bytes, 2 * kBytes) << "so that the oldest went";
 }
 
 TEST_F(Lockstep, ResultsThatAreHandedOnAndEntriesBetween) {

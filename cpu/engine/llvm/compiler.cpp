@@ -2,6 +2,7 @@
 #include "cpu/engine/llvm/compiler.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -150,6 +151,7 @@ void Compiler::start_workers() {
 
 void Compiler::work(unsigned generation) {
   setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);
+  pthread_setname_np(pthread_self(), "regions");  // Else that of the processor that asked first.
   std::unique_lock lock(lock_);
   if (generation == generation_) tasks_.push_back(gettid());
   for (;;) {
