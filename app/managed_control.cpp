@@ -17,6 +17,15 @@
 namespace baton::app {
 namespace {
 
+/// A decimal number in these bounds; else throws `rule`, which says what may be there, with the text.
+u32 number_of(const std::string& text, u32 least, u32 most, const std::string& rule) {
+  u32 number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number < least || number > most)
+    throw std::runtime_error(rule + ", not \"" + text + "\".");
+  return number;
+}
+
 using hypervisor::Partition;
 using hypervisor::PartitionState;
 using namespace std::chrono_literals;
@@ -269,21 +278,12 @@ migration::MoveOptions ManagedControl::options_of(const control::MigrateRequest&
   };
   for (const auto& [name, value] : request.attributes()) {
     if (name == "dest_lpar_id") {
-      const auto [end, error] =
-          std::from_chars(value.data(), value.data() + value.size(), options.dest_lpar_id);
-      if (error != std::errc() || end != value.data() + value.size() || options.dest_lpar_id < 2 ||
-          options.dest_lpar_id > 254)
-        throw std::runtime_error("dest_lpar_id must be a number from 2 to 254, not \"" + value + "\".");
+      options.dest_lpar_id = number_of(value, 2, 254, "dest_lpar_id must be a number from 2 to 254");
     } else if (name == "bandwidth") {
-      u64 megabits = 0;
-      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), megabits);
-      if (error != std::errc() || end != value.data() + value.size() || megabits < 1 || megabits > 1'000'000)
-        throw std::runtime_error("bandwidth is in Mb/s, from 1 to 1000000, not \"" + value + "\".");
-      options.bytes_per_second = megabits * 125'000;
+      options.bytes_per_second =
+          u64{number_of(value, 1, 1'000'000, "bandwidth is in Mb/s, from 1 to 1000000")} * 125'000;
     } else if (name == "throttle") {
-      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), options.throttle);
-      if (error != std::errc() || end != value.data() + value.size() || options.throttle > 99)
-        throw std::runtime_error("throttle is a percentage from 0 to 99, not \"" + value + "\".");
+      options.throttle = number_of(value, 0, 99, "throttle is a percentage from 0 to 99");
     } else if (name == "compression") {
       if (value != "zstd" && value != "none")
         throw std::runtime_error("compression is zstd or none, not \"" + value + "\".");
