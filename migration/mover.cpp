@@ -360,7 +360,7 @@ std::vector<Finding> Mover::validate(Partition& partition, RemoteSystem& remote,
   Description description;
   std::optional<Readiness> readiness;
   std::vector<Finding> findings = p_->validate(shared, remote, description, options, true, readiness);
-  if (readiness && readiness->agreed()) p_->agent(shared)->send("undocheck");
+  if (readiness) readiness->undo();
   return findings;
 }
 
@@ -423,7 +423,7 @@ void Mover::migrate(const std::shared_ptr<Partition>& partition, RemoteSystem& r
                                   {partition->name(), hypervisor::to_string(partition->state())})});
     }
   } catch (const std::runtime_error& problem) {
-    if (readiness && !readiness->refusal()) guest->send("undocheck");
+    if (readiness) readiness->undo();
     move->give_up(problem.what());
     drop();
     throw;

@@ -554,8 +554,8 @@ void SourceMove::roll_back(RemoteSystem& remote, const std::string& why) {
   // The state stays visible until the guest has seen it: its agent then reports the end of its attempt.
   if (enabled && agent_sequence_)
     agent_->wait_result(*agent_sequence_, 10s);
-  else if (readiness_ && agent_->active() && !readiness_->refusal())
-    agent_->send("undocheck");  // Its applications were told that a move may come.
+  else if (readiness_)
+    readiness_->undo();
   end_stream();
 }
 

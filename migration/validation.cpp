@@ -300,10 +300,14 @@ std::optional<Finding> Readiness::refusal() {
     else
       std::this_thread::sleep_until(ask_again_);
   }
-  if (agreed()) return {};
+  if (reply_->rc == 0) return {};
   return make_finding(Message::kVeto,
                       {agent_->partition().name(), reply_->rc ? std::to_string(*reply_->rc) : "none",
                        reply_->rc ? reply_->text : "it did not answer in time."});
+}
+
+void Readiness::undo() {
+  if (agent_->active() && !refusal()) agent_->send("undocheck");
 }
 
 std::span<const Check<SourceSide>> source_checks() { return kSourceChecks; }

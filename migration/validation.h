@@ -30,8 +30,9 @@ class Readiness {
   bool answered();
   /// Waits for it, for a minute and a half at most; nothing if the guest agrees.
   std::optional<Finding> refusal();
-  /// The applications were told that a move may come: send "undocheck" if none does. After refusal().
-  bool agreed() const { return reply_ && reply_->rc == 0; }
+  /// No move follows: the applications, which were told that one may come, hear so, unless it was them who
+  /// refused. Waits as refusal() does.
+  void undo();
 
  private:
   GuestAgent* agent_;
