@@ -6,7 +6,7 @@
 namespace baton::hmc {
 namespace {
 
-std::string quoted(std::string_view text) {
+std::string quoted_field(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"') out += '"';
@@ -28,7 +28,7 @@ std::string format_values(const std::vector<std::string>& values, char delimiter
     const bool needs = values[i].find('"') != std::string::npos ||
                        values[i].find(delimiter) != std::string::npos ||
                        values[i].find(',') != std::string::npos;
-    out += needs ? quoted(values[i]) : values[i];
+    out += needs ? quoted_field(values[i]) : values[i];
   }
   return out;
 }
