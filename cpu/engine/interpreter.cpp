@@ -337,7 +337,8 @@ void Thread::decode(const Op* at) {
   const bool warm =
       domain_.engine().compile_threads == 0 || at->fn.load(std::memory_order_relaxed) == execute_cold;
   // How far to go: about a run of code between branches, or as far as one piece of compiled code may reach.
-  const u64 batch = compiles && warm ? 64 : 16;
+  constexpr u64 kMostDecoded = 64;
+  const u64 batch = compiles && warm ? kMostDecoded : 16;
   leave_guest();
   {
     std::lock_guard lock(domain_.code_lock());
@@ -346,7 +347,8 @@ void Thread::decode(const Op* at) {
       page.stores = 0;
       domain_.frame_gets_code(page.frame);
     }
-    std::vector<stencil::Decoded> decoded;
+    std::array<stencil::Decoded, kMostDecoded> decoded;
+    u64 count = 0;
     if (compiles && !page.code) page.code = std::make_unique<stencil::PageCode>();
     for (u64 i = first; i < std::min(first + batch, kOpsPerPage); i++) {
       Op& op = page.ops[i];
@@ -355,16 +357,15 @@ void Thread::decode(const Op* at) {
       const u32 word = word_at(domain_, page, i);
       statistics_.decoded++;
       Handler fn = execute_illegal;
-      u8 classes = 0;
-      const isa::Row* row = isa::decode(word);
+      const isa::Row* const known = isa::decode(word);
+      const isa::Row* row = known;
       if (row) {
         set_operands(op, *row, word);
         fn = handler_at(*row, op, domain_.level());
-        classes = instruction_classes(*row);
         if (isa::availability(*row, domain_.level()) != isa::Availability::kAlways) row = nullptr;
       }
       if (page.counted) {
-        (*page.counted)[i] = {fn, classes};
+        (*page.counted)[i] = {fn, known ? instruction_classes(*known) : u8{0}};
         fn = count_op;
       }
       if (compiles) {
@@ -376,10 +377,11 @@ void Thread::decode(const Op* at) {
       }
       op.fn.store(fn, std::memory_order_relaxed);
       if (!compiles) continue;
-      decoded.push_back({row, {op.a, op.b, op.c, op.d, op.imm}});
-      if (stencil::ends_run(decoded.back())) break;
+      decoded[count] = {row, {op.a, op.b, op.c, op.d, op.imm}};
+      if (stencil::ends_run(decoded[count++])) break;
     }
-    if (warm && compiles && page.code->worth_compiling()) compile(page, first, decoded);
+    if (warm && compiles && page.code->worth_compiling())
+      compile(page, first, std::span(decoded).first(count));
   }
   enter_guest();
 }

@@ -30,38 +30,57 @@ constexpr Row kTable[] = {
 };
 static_assert(std::size(kTable) == kRows);
 
-// The primary opcode and the low 11 bits: all but a few rows (mtocrf, dcbzl, dstt...) differ there.
-constexpr u32 index_of(u32 word) { return word >> 26 << 11 | (word & 0x7FF); }
-constexpr u32 kIndexBits = 0xFC0007FF;
+// Where rows of one primary opcode differ: in some of the low 11 bits (but for mtocrf, dcbzl, dstt... that
+// share a list).
+constexpr u32 kExtended = 0x7FF;
+constexpr u32 primary_of(u32 word) { return word >> 26; }
 
 struct Index {
-  // first[index_of(word)] is where the candidates begin in `pool`; nullptr ends each list.
-  std::array<u16, 1 << 17> first{};
+  /// Of a primary opcode: the bits that tell its rows apart, so that code, of which most is loads, stores and
+  /// additions of constants, finds its rows in a few lines of the cache.
+  struct Column {
+    u16 base = 0, mask = 0;
+  };
+  std::array<Column, 64> columns{};
+  /// Where the candidates of a column's entry begin in `pool`; nullptr ends each list.
+  std::vector<u16> first;
   std::vector<const Row*> pool{nullptr};
 
   Index() {
-    std::vector<std::vector<const Row*>> lists(first.size());
+    for (const Row& row : kTable) columns[primary_of(row.value)].mask |= row.mask & kExtended;
+    std::size_t size = 0;
+    for (Column& column : columns) {
+      column.base = static_cast<u16>(size);
+      size += column.mask + 1u;
+    }
+    std::vector<std::vector<const Row*>> lists(size);
     for (const Row& row : kTable) {
-      const u32 fixed = index_of(row.mask & kIndexBits), free = ~fixed & 0x7FF;
-      const u32 at = index_of(row.value);
+      const Column& column = columns[primary_of(row.value)];
+      const u32 free = column.mask & ~row.mask;
+      const u32 at = column.base + (row.value & column.mask);
       // Every subset of the free bits, the empty one last.
       u32 subset = free;
       while (true) {
-        lists[at | subset].push_back(&row);
+        lists[at + subset].push_back(&row);
         if (subset == 0) break;
         subset = (subset - 1) & free;
       }
     }
     std::map<std::vector<const Row*>, u16> known;
     known.try_emplace({}, u16{0});
-    for (std::size_t i = 0; i < lists.size(); i++) {
-      auto [it, fresh] = known.try_emplace(lists[i], static_cast<u16>(pool.size()));
+    for (const auto& list : lists) {
+      auto [it, fresh] = known.try_emplace(list, static_cast<u16>(pool.size()));
       if (fresh) {
-        pool.insert(pool.end(), lists[i].begin(), lists[i].end());
+        pool.insert(pool.end(), list.begin(), list.end());
         pool.push_back(nullptr);
       }
-      first[i] = it->second;
+      first.push_back(it->second);
     }
+  }
+
+  const Row* const* candidates(u32 word) const {
+    const Column& column = columns[primary_of(word)];
+    return &pool[first[column.base + (word & column.mask)]];
   }
 };
 
@@ -119,8 +138,7 @@ bool valid_form(Id id, u32 word) {
 std::span<const Row> table() { return kTable; }
 
 const Row* decode(u32 word) {
-  const Index& candidates = index();
-  for (const Row* const* at = &candidates.pool[candidates.first[index_of(word)]]; *at; at++)
+  for (const Row* const* at = index().candidates(word); *at; at++)
     if ((word & (*at)->mask) == (*at)->value) return valid_form((*at)->id, word) ? *at : nullptr;
   return nullptr;
 }
