@@ -65,6 +65,9 @@ class FrameSet {
   std::vector<std::atomic<u64>> words_;
 };
 
+/// True if all bytes of the frame there are 0.
+bool is_zero_frame(const u8* bytes);
+
 /// RAM from logical real address 0 to size(), with the two kinds of write tracking that a partition needs:
 /// frames written since the last migration round, and frames that hold decoded code.
 /// Reads and writes may come from any thread; guest-visible atomicity is that of naturally aligned accesses.

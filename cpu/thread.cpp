@@ -102,8 +102,8 @@ void Thread::reset(u64 nia, u64 r3, bool sf) {
 }
 
 void Thread::prepare() {
-  isa::decode(0);  // Its tables are made when they are asked first.
-  constexpr u64 kPagesOfCode = 256;
+  isa::decode(0);                    // Its tables are made when they are asked first.
+  constexpr u64 kPagesOfCode = 640;  // What Linux executes on two processors when it has arrived.
   OpPage::room().reserve(kPagesOfCode);
   if (!code_cache_) return;
   stencil::PageCode::room().reserve(kPagesOfCode);

@@ -11,20 +11,6 @@ namespace baton::migration {
 
 using cpu::kFrameSize;
 
-bool is_zero_page(const u8* page) {
-  // Most pages with data show it in the first line; the rest is read in blocks that the compiler vectorises.
-  for (u64 at = 0; at < kFrameSize; at += 256) {
-    u64 any = 0;
-    for (u64 i = 0; i < 256; i += 8) {
-      u64 word;
-      std::memcpy(&word, page + at + i, 8);
-      any |= word;
-    }
-    if (any) return false;
-  }
-  return true;
-}
-
 PageSender::PageSender(FrameWriter& writer, const cpu::Memory& memory)
     : writer_(writer), type_(FrameType::kMemory), memory_(&memory) {
   pages_.resize(kBatchData * kFrameSize);
@@ -63,13 +49,13 @@ void PageSender::add(u64 frame) {
     }
     const u8* from = memory_->host(frame * kFrameSize);
     const bool untouched = untouched_ && untouched_->test(frame);
-    zero = untouched || is_zero_page(from);
+    zero = untouched || cpu::is_zero_frame(from);
     looked_at_ += !untouched;
     if (!zero) std::memcpy(to, from, kFrameSize);
     if (!sent_.empty() && unchanged(frame, zero ? nullptr : to)) return;
   } else {
     table_->export_frame(frame, std::span<u8, kFrameSize>(to, kFrameSize));
-    zero = is_zero_page(to);
+    zero = cpu::is_zero_frame(to);
   }
   (zero ? zero_numbers_ : data_numbers_).push_back(frame);
   if (data_numbers_.size() == kBatchData || data_numbers_.size() + zero_numbers_.size() == kBatchPages)
@@ -155,7 +141,7 @@ void PageReceiver::store(u64 frame, const u8* page) {
     // Looking is cheaper than making the host allocate memory.
     if (page)
       std::memcpy(to, page, kFrameSize);
-    else if (!is_zero_page(to))
+    else if (!cpu::is_zero_frame(to))
       std::memset(to, 0, kFrameSize);
     return;
   }

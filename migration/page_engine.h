@@ -19,8 +19,6 @@ namespace baton::migration {
 inline constexpr u32 kBatchPages = 512;
 inline constexpr u32 kBatchData = 64;  ///< Pages with data in one batch: what a processor's cache holds.
 
-bool is_zero_page(const u8* page);
-
 /// Collects frames and sends them in batches.
 class PageSender {
  public:

@@ -64,7 +64,6 @@ PreCopy::PreCopy(hypervisor::Partition& partition, FrameWriter& writer, MoveReco
       throttle_(partition) {
   memory_sender_.skip_unchanged();
   memory_sender_.skip_written();
-  std::iota(frames_.begin(), frames_.end(), u64{0});
   std::iota(table_frames_.begin(), table_frames_.end(), u64{0});
   partition_.memory().set_tracking(true);
   partition_.memory().dirty().clear_all();
@@ -73,6 +72,12 @@ PreCopy::PreCopy(hypervisor::Partition& partition, FrameWriter& writer, MoveReco
   // Not before: a write from now on marks its page again.
   cpu::FrameSet untouched = partition_.memory().untouched();
   touched_ = frames_.size() - untouched.count();
+  // First, as numbers alone: those that are left when the partition is suspended in this round have to follow
+  // it.
+  u64 at = 0;
+  for (const bool first : {true, false})
+    for (u64 frame = 0; frame < frames_.size(); frame++)
+      if (untouched.test(frame) == first) frames_[at++] = frame;
   memory_sender_.set_untouched(std::move(untouched));
 }
 

@@ -161,10 +161,10 @@ TEST(PageEngine, ThePageTableArrivesAsItWas) {
 
 TEST(PageEngine, ZeroTestSeesTheLastByte) {
   std::vector<u8> page(kFrameSize);
-  EXPECT_TRUE(is_zero_page(page.data()));
+  EXPECT_TRUE(cpu::is_zero_frame(page.data()));
   for (const std::size_t at : {std::size_t{0}, std::size_t{255}, std::size_t{256}, std::size_t{4095}}) {
     page[at] = 1;
-    EXPECT_FALSE(is_zero_page(page.data()));
+    EXPECT_FALSE(cpu::is_zero_frame(page.data()));
     page[at] = 0;
   }
 }
