@@ -10,7 +10,7 @@
 namespace baton::cpu {
 
 class Thread;
-struct FetchEntry;
+struct OpPage;
 struct Op;
 
 /// MSR bits (POWER6-ISA 2.1).
@@ -123,6 +123,14 @@ struct TlbEntry {
 };
 inline constexpr u32 kRealPtex = ~u32{0};
 inline constexpr u64 kTlbEntries = 8192;
+
+/// Instruction look-aside: page of EA to OpPage.
+struct FetchEntry {
+  std::atomic<u64> tag{TlbEntry::kNoTag};
+  OpPage* page = nullptr;
+  u32 ptex = 0;  ///< HPTE index that it came from; kRealPtex for real mode.
+};
+inline constexpr u64 kFetchEntries = 1024;
 
 /// Everything that an instruction can touch. Layout is plain so that generated code can address it.
 struct State {

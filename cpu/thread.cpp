@@ -52,7 +52,7 @@ Thread::Thread(Domain& domain, u32 pir, Alarm* alarm)
     : domain_(domain),
       alarm_(alarm),
       dtlb_(std::make_unique<std::array<LookAside, kModes>>()),
-      itlb_(std::make_unique<std::array<std::array<FetchEntry, kFetchEntries>, 3 * kModes>>()) {
+      itlb_(std::make_unique<std::array<FetchLookAside, 3 * kModes>>()) {
   state_.thread = this;
   state_.pir = pir;
   const EngineOptions& engine = domain_.engine();
@@ -117,19 +117,22 @@ void Thread::state_changed() {
   if (state_.lines.load()) state_.pending.fetch_or(pending::kLines);
 }
 
+unsigned Thread::fetch_mode() const {
+  const u64 now = state_.msr;
+  const unsigned first = now & msr::LE ? 2 * kModes : now & msr::SF ? 0 : kModes;
+  return first + (now & msr::IR ? (now & msr::PR ? 2 : 1) : 0);
+}
+
 void Thread::update_mode() {
   State& s = state_;
-  const unsigned translated = s.msr & msr::PR ? 2 : 1;
-  const bool little = s.msr & msr::LE;
   s.translations = look_aside().entries();
   static std::array<TlbEntry, kTlbEntries> nothing;
-  s.dtlb = little ? nothing.data() : s.translations;
-  const unsigned first = little ? 2 * kModes : s.msr & msr::SF ? 0 : kModes;
-  if (__builtin_expect(first >= fetch_modes_, 0)) {
+  s.dtlb = s.msr & msr::LE ? nothing.data() : s.translations;
+  if (const unsigned mode = fetch_mode(); __builtin_expect(mode >= fetch_modes_, 0)) {
     std::lock_guard lock(tlb_lock);
-    fetch_modes_ = first + kModes;
+    fetch_modes_ = mode / kModes * kModes + kModes;
   }
-  s.itlb = (*itlb_)[first + (s.msr & msr::IR ? translated : 0)].data();
+  s.itlb = fetch_look_aside().entries();
   s.ea_mask = s.msr & msr::SF ? ~u64{0} : 0xFFFFFFFF;
   // A page that nia does not lie in, so that a branch to nia looks it up in the new mode.
   s.page_ea = ~s.nia;
@@ -583,28 +586,20 @@ void Thread::forget_segment(const SlbEntry& entry) {
   const u64 mask = segment_mask(entry) >> 12, want = (entry.esid & segment_mask(entry)) >> 12;
   std::lock_guard lock(tlb_lock);
   for (unsigned mode = 1; mode < kModes; mode++) (*dtlb_)[mode].forget_segment(want, mask);
-  for (auto& mode : fetch_modes()) {
-    for (FetchEntry& e : mode) {
-      const u64 tag = e.tag.load(std::memory_order_relaxed);
-      if (tag != TlbEntry::kNoTag && (tag & mask) == want)
-        e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
-    }
-  }
+  for (FetchLookAside& mode : fetch_modes()) mode.forget_segment(want, mask);
 }
 
 void Thread::flush_translations() {
   std::lock_guard lock(tlb_lock);
   keys_cached_ = 0;
   for (LookAside& mode : *dtlb_) mode.forget_all();
-  for (auto& mode : fetch_modes())
-    for (FetchEntry& e : mode) e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+  for (FetchLookAside& mode : fetch_modes()) mode.forget_all();
 }
 
 void Thread::forget_fetches(bool problem) {
   std::lock_guard lock(tlb_lock);
   for (unsigned mode = 0; mode < fetch_modes_; mode++) {
-    if ((mode % kModes == 2) != problem) continue;
-    for (FetchEntry& e : (*itlb_)[mode]) e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+    if ((mode % kModes == 2) == problem) (*itlb_)[mode].forget_all();
   }
 }
 
@@ -612,15 +607,7 @@ bool Thread::forget_ptex(u32 ptex, u64 first_page, u64 pages) {
   std::lock_guard lock(tlb_lock);
   bool had = false;
   for (unsigned mode = 1; mode < kModes; mode++) had |= (*dtlb_)[mode].forget_ptex(ptex, first_page, pages);
-  for (auto& mode : fetch_modes()) {
-    for (u64 i = 0; i < std::min(pages, kFetchEntries); i++) {
-      FetchEntry& e = mode[(first_page + i) & (kFetchEntries - 1)];
-      if (e.ptex != ptex) continue;
-      had = true;
-      e.ptex = kRealPtex;
-      e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
-    }
-  }
+  for (FetchLookAside& mode : fetch_modes()) had |= mode.forget_ptex(ptex, first_page, pages);
   return had;
 }
 
@@ -665,8 +652,7 @@ OpPage* Thread::op_page(u64 frame) {
                                     : OpPage::kNarrow;
   if (op_pages_.size() >= kMaxOpPages && !known_op_page(frame, kind)) {
     std::lock_guard tlb(tlb_lock);
-    for (auto& mode : fetch_modes())
-      for (FetchEntry& e : mode) e.tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+    for (FetchLookAside& mode : fetch_modes()) mode.forget_all();
     if (regions_) regions_->forget_all();
     op_pages_.clear();
     if (code_cache_) code_cache_->clear();
@@ -699,9 +685,7 @@ bool Thread::fetch_page(u64 ea) {
     if (!t.ok || t.ra >> kFrameShift != ops->frame) continue;
     if (t.update && !domain_.hpt().set_bits(t.ptex, t.entry, t.update)) continue;
     if (t.ptex != kRealPtex) happened(Event::kTableReloads);
-    entry->page = ops;
-    entry->ptex = t.ptex;
-    entry->tag.store(page, std::memory_order_relaxed);
+    fetch_look_aside().keep(page, ops, t.ptex);
   }
   s.page_ea = page << 12;
   s.page_ops = entry->page->ops.data();

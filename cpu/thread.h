@@ -204,6 +204,8 @@ class Thread {
   bool refused(u64 ea, u64 size, Access access, Use use, const Translated& t);
   bool watched_page(u64 ea) const;
   LookAside& look_aside();  ///< Of the current mode.
+  unsigned fetch_mode() const;
+  FetchLookAside& fetch_look_aside() { return (*itlb_)[fetch_mode()]; }  ///< Of the current mode.
   auto fetch_modes() { return std::span(*itlb_).first(fetch_modes_); }
   u8* access_uncached(u64 ea, u64 size, Access access, Use use, u64* ra);
   /// Clears entries of the translated modes that lie in the segment of an SLB entry.
@@ -222,7 +224,7 @@ class Thread {
   u32 keys_cached_ = 0;  ///< Storage keys of entries in dtlb_, perhaps of some that are gone.
   /// The modes with MSR[SF]=1, then with MSR[SF]=0, then with MSR[LE]. Nothing is in those that were never
   /// used.
-  std::unique_ptr<std::array<std::array<FetchEntry, kFetchEntries>, 3 * kModes>> itlb_;
+  std::unique_ptr<std::array<FetchLookAside, 3 * kModes>> itlb_;
   u64 fetch_modes_ = kModes;  ///< How many of them have been used, all before those counted.
   /// Bound on op_pages_: 64 MB a thread.
   static constexpr u64 kMaxOpPages = 4096;

@@ -75,15 +75,6 @@ struct OpPage {
   bool forget_all() { return forget(0, kOpsPerPage * 4); }
 };
 
-/// Instruction look-aside: page of EA to OpPage.
-struct FetchEntry {
-  std::atomic<u64> tag{TlbEntry::kNoTag};
-  OpPage* page = nullptr;
-  u32 ptex = 0;
-  u32 frame = 0;
-};
-inline constexpr u64 kFetchEntries = 256;
-
 /// Operands of a predecoded instruction in the form that semantics take (cpu/semantics/semantics.h).
 struct InterpreterOperands {
   const Op* op;

@@ -11,10 +11,11 @@ constexpr u32 segment_of(u64 page) { return static_cast<u32>(page >> (28 - 12)) 
 
 /// `action(index)` for each element that matches. Most of a table does not, which is found out many elements
 /// at a time.
-template <class T, class Matches, class Action>
-void for_each_match(const std::array<T, kTlbEntries>& table, Matches&& matches, Action&& action) {
+template <class T, std::size_t kEntries, class Matches, class Action>
+void for_each_match(const std::array<T, kEntries>& table, Matches&& matches, Action&& action) {
   constexpr u64 kTogether = 128;
-  for (u64 from = 0; from < kTlbEntries; from += kTogether) {
+  static_assert(kEntries % kTogether == 0);
+  for (u64 from = 0; from < kEntries; from += kTogether) {
     u32 any = 0;
     for (u64 i = 0; i < kTogether; i++) any |= u32{matches(table[from + i])};
     if (!any) continue;
@@ -25,7 +26,7 @@ void for_each_match(const std::array<T, kTlbEntries>& table, Matches&& matches, 
 
 }  // namespace
 
-LookAside::LookAside() { segment_.fill(kNothing); }
+LookAside::LookAside() { segment_.fill(kNoSegment); }
 
 void LookAside::keep(u64 page, const Kept& what) {
   const u64 index = page & (kTlbEntries - 1);
@@ -43,7 +44,7 @@ void LookAside::keep(u64 page, const Kept& what) {
 void LookAside::drop(u64 index) {
   entries_[index].read_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
   entries_[index].write_tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
-  segment_[index] = kNothing;
+  segment_[index] = kNoSegment;
 }
 
 void LookAside::note_use(u64 page, u32 ptex) {
@@ -52,7 +53,7 @@ void LookAside::note_use(u64 page, u32 ptex) {
 }
 
 void LookAside::forget_all() {
-  const auto kept = [](u32 segment) { return segment != kNothing; };
+  const auto kept = [](u32 segment) { return segment != kNoSegment; };
   for_each_match(segment_, kept, [&](u64 i) { drop(i); });
 }
 
@@ -93,6 +94,46 @@ bool LookAside::forget_ptex(u32 ptex, u64 first, u64 pages) {
 void LookAside::forget_keys(u32 keys) {
   const auto meant = [keys](u8 key) { return (keys >> (key & 31) & 1) != 0; };
   for_each_match(key_, meant, [&](u64 i) { drop(i); });
+}
+
+void FetchLookAside::keep(u64 page, OpPage* ops, u32 ptex) {
+  const u64 index = page & (kFetchEntries - 1);
+  entries_[index].page = ops;
+  entries_[index].ptex = ptex;
+  segment_[index] = segment_of(page);
+  entries_[index].tag.store(page, std::memory_order_relaxed);
+}
+
+void FetchLookAside::drop(u64 index) {
+  entries_[index].tag.store(TlbEntry::kNoTag, std::memory_order_relaxed);
+  segment_[index] = kNoSegment;
+}
+
+void FetchLookAside::forget_all() {
+  const auto kept = [](u32 segment) { return segment != kNoSegment; };
+  for_each_match(segment_, kept, [&](u64 i) { drop(i); });
+}
+
+void FetchLookAside::forget_segment(u64 want, u64 mask) {
+  const u32 low_mask = segment_of(mask), low = segment_of(want);
+  for_each_match(
+      segment_, [low, low_mask](u32 segment) { return ((segment ^ low) & low_mask) == 0; },
+      [&](u64 i) {
+        const u64 page = entries_[i].tag.load(std::memory_order_relaxed);
+        if (page != TlbEntry::kNoTag && (page & mask) == want) drop(i);
+      });
+}
+
+bool FetchLookAside::forget_ptex(u32 ptex, u64 first, u64 pages) {
+  bool had = false;
+  for (u64 i = 0; i < std::min(pages, kFetchEntries); i++) {
+    const u64 index = (first + i) & (kFetchEntries - 1);
+    if (entries_[index].ptex != ptex) continue;
+    had = true;
+    entries_[index].ptex = kRealPtex;
+    drop(index);
+  }
+  return had;
 }
 
 }  // namespace baton::cpu

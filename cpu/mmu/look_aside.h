@@ -8,6 +8,9 @@
 
 namespace baton::cpu {
 
+/// Stands where EA >> 28 of a translation would, if there is none.
+inline constexpr u32 kNoSegment = ~u32{0};
+
 /// A translation to be kept.
 struct Kept {
   u64 addend = 0;  ///< Host address = EA + addend.
@@ -43,11 +46,27 @@ class LookAside {
  private:
   void drop(u64 index);
 
-  static constexpr u32 kNothing = ~u32{0};
   std::array<TlbEntry, kTlbEntries> entries_;
-  alignas(64) std::array<u32, kTlbEntries> segment_;  ///< EA >> 28, its low 31 bits; kNothing if not kept.
+  alignas(64) std::array<u32, kTlbEntries> segment_;  ///< EA >> 28, its low 31 bits; kNoSegment if not kept.
   alignas(64) std::array<u32, kTlbEntries> frame_{};  ///< Logical real address >> 12.
   alignas(64) std::array<u8, kTlbEntries> key_{};
+};
+
+/// The same for instructions: which OpPage an EA page is. Locks as above.
+class FetchLookAside {
+ public:
+  FetchLookAside() { segment_.fill(kNoSegment); }
+  FetchEntry* entries() { return entries_.data(); }
+  void keep(u64 page, OpPage* ops, u32 ptex);
+  void forget_all();
+  void forget_segment(u64 want, u64 mask);
+  bool forget_ptex(u32 ptex, u64 first, u64 pages);
+
+ private:
+  void drop(u64 index);
+
+  std::array<FetchEntry, kFetchEntries> entries_;
+  alignas(64) std::array<u32, kFetchEntries> segment_;  ///< As that of LookAside.
 };
 
 }  // namespace baton::cpu

@@ -212,25 +212,27 @@ class Builder {
     for (u32 i = 0; i < region_.blocks.size(); i++)
       if (region_.blocks[i].entry) entries.push_back(i);
     // Where page 0 is mapped.
-    const auto base = [&](u32 i) {
-      return b_.CreateSub(
-          page_ea,
-          b_.getInt64(static_cast<u64>(region_.pages[region_.blocks[i].page].distance) * kFrameSize));
+    const auto base = [&](u32 page) {
+      return b_.CreateSub(page_ea, b_.getInt64(static_cast<u64>(region_.pages[page].distance) * kFrameSize));
     };
     b_.SetInsertPoint(lost);
     b_.CreateUnreachable();
     b_.SetInsertPoint(dispatch);
-    std::vector<llvm::Value*> bases;
-    for (u32 i : entries) bases.push_back(base(i));
     b_.CreateBr(start);
     b_.SetInsertPoint(start);
-    auto* op_value = b_.CreatePtrToInt(op, i64_);
-    base_ = bases[0];
-    for (std::size_t k = 1; k < entries.size(); k++)
-      base_ = b_.CreateSelect(b_.CreateICmpEQ(op_value, b_.getInt64(op_number(entries[k]))), bases[k], base_);
-    auto* choose = b_.CreateSwitch(op_value, entries.size() == 1 ? blocks_[entries[0]] : lost);
+    // Few constants of 64 bits, and nothing to choose for entries on one page: the region may soon be left.
+    const u64 first = op_number(entries[0]);
+    const u32 page = region_.blocks[entries[0]].page;
+    auto* which = b_.CreateSub(b_.CreatePtrToInt(op, i64_), b_.getInt64(first));
+    base_ = base(page);
+    for (const u32 i : entries) {
+      if (region_.blocks[i].page == page) continue;
+      base_ = b_.CreateSelect(b_.CreateICmpEQ(which, b_.getInt64(op_number(i) - first)),
+                              base(region_.blocks[i].page), base_);
+    }
+    auto* choose = b_.CreateSwitch(which, entries.size() == 1 ? blocks_[entries[0]] : lost);
     if (entries.size() > 1)
-      for (u32 i : entries) choose->addCase(b_.getInt64(op_number(i)), blocks_[i]);
+      for (const u32 i : entries) choose->addCase(b_.getInt64(op_number(i) - first), blocks_[i]);
   }
   u64 op_number(u32 i) {
     const Block& of = region_.blocks[i];

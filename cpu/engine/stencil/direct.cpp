@@ -987,8 +987,9 @@ void DirectCode::far(Piece& p, i32 index) {
   p.load(r9, FIELD(itlb));
   p.mov(r10, rax);
   p.shift(true, kRight, r10, kFrameShift);
-  static_assert(kFetchEntries == 256 && sizeof(FetchEntry) == 24);
-  p.op(false, kZeroByte, r11, r10);
+  static_assert(sizeof(FetchEntry) == 24);
+  p.mov32(r11, r10);
+  p.immediate(false, kAnd, r11, kFetchEntries - 1);
   p.lea(true, r11, {r11, 0, r11, 2});
   p.op(true, opcode(kCmp), r10, {r9, offsetof(FetchEntry, tag), r11, 8});
   u8* const unknown = p.jump_if(If::differ);
