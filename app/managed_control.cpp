@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/managed_control.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <functional>
+#include <map>
 #include <set>
 #include <span>
 #include <stdexcept>
@@ -25,6 +29,49 @@ u32 number_of(const std::string& text, u32 least, u32 most, const std::string& r
     throw std::runtime_error(rule + ", not \"" + text + "\".");
   return number;
 }
+
+/// The one of `choices` that the text names; else throws `rule`.
+template <class T>
+T one_of(const std::string& text, const std::map<std::string, T>& choices, const std::string& rule) {
+  const auto found = choices.find(text);
+  if (found == choices.end()) throw std::runtime_error(rule + ", not \"" + text + "\".");
+  return found->second;
+}
+
+using migration::MoveOptions;
+/// The attributes of -i (LPM 3.1) that say how to move.
+const std::map<std::string, void (*)(MoveOptions&, const std::string&)> kMoveAttributes = {
+    {"bandwidth",
+     [](MoveOptions& options, const std::string& value) {
+       constexpr u64 kMegabit = 125'000;
+       options.bytes_per_second =
+           number_of(value, 1, 1'000'000, "bandwidth is in Mb/s, from 1 to 1000000") * kMegabit;
+     }},
+    {"compression",
+     [](MoveOptions& options, const std::string& value) {
+       options.compress =
+           one_of<bool>(value, {{"zstd", true}, {"none", false}}, "compression is zstd or none");
+     }},
+    {"dest_lpar_id",
+     [](MoveOptions& options, const std::string& value) {
+       options.dest_lpar_id = number_of(value, 2, 254, "dest_lpar_id must be a number from 2 to 254");
+     }},
+    {"post_copy",
+     [](MoveOptions& options, const std::string& value) {
+       using enum MoveOptions::PostCopy;
+       options.post_copy = one_of<MoveOptions::PostCopy>(
+           value, {{"auto", kWhenItHelps}, {"never", kNever}, {"always", kAlways}},
+           "post_copy is auto, never or always");
+     }},
+    {"throttle",
+     [](MoveOptions& options, const std::string& value) {
+       options.throttle = number_of(value, 0, 99, "throttle is a percentage from 0 to 99");
+     }},
+    {"transparent",
+     [](MoveOptions& options, const std::string& value) {
+       options.transparent = one_of<bool>(value, {{"yes", true}, {"no", false}}, "transparent is yes or no");
+     }},
+};
 
 using hypervisor::Partition;
 using hypervisor::PartitionState;
@@ -265,67 +312,40 @@ control::Outcome ManagedControl::close_terminal(const std::string& lpar) {
   return outcome(0, "");
 }
 
-/// The attributes of -i (LPM 3.1). What names movers and pools can only name the ones that there are.
 migration::MoveOptions ManagedControl::options_of(const control::MigrateRequest& request) {
   migration::MoveOptions options;
   options.ignore_vlans = request.ignore_vlans();
-  std::string vios, vios_id;  // Of the destination, when asked for.
-  const auto must_be = [](const std::string& name, const std::string& value, const std::string& there) {
-    if (value != there) {
-      throw std::runtime_error("The attribute " + name + " is \"" + value + "\", but there is only " + there +
-                               "; leave it out.");
-    }
+  const auto mover_there = [&](const std::string& names) {
+    control::ListRequest ask;
+    ask.set_resource("migr-msp");
+    ask.set_destination(request.destination());
+    const control::Records answer = list(ask);
+    for (const control::Attribute& a : answer.records(0).attributes())
+      if (a.name() == names) return a.value();
+    return std::string();
+  };
+  // What names movers and pools can only name the ones that there are.
+  const std::map<std::string, std::function<std::string()>> only = {
+      {"source_msp_name", [&] { return vios_.config().name; }},
+      {"source_msp_id", [] { return "1"; }},
+      {"dest_msp_name", [&] { return mover_there("dest_msp_names"); }},
+      {"dest_msp_id", [&] { return mover_there("dest_msp_ids"); }},
+      {"shared_proc_pool_name", [] { return "DefaultPool"; }},
+      {"shared_proc_pool_id", [] { return "0"; }},
   };
   for (const auto& [name, value] : request.attributes()) {
-    if (name == "dest_lpar_id") {
-      options.dest_lpar_id = number_of(value, 2, 254, "dest_lpar_id must be a number from 2 to 254");
-    } else if (name == "bandwidth") {
-      options.bytes_per_second =
-          u64{number_of(value, 1, 1'000'000, "bandwidth is in Mb/s, from 1 to 1000000")} * 125'000;
-    } else if (name == "throttle") {
-      options.throttle = number_of(value, 0, 99, "throttle is a percentage from 0 to 99");
-    } else if (name == "compression") {
-      if (value != "zstd" && value != "none")
-        throw std::runtime_error("compression is zstd or none, not \"" + value + "\".");
-      options.compress = value == "zstd";
-    } else if (name == "post_copy") {
-      using enum migration::MoveOptions::PostCopy;
-      static const std::map<std::string, migration::MoveOptions::PostCopy> kinds = {
-          {"auto", kWhenItHelps}, {"never", kNever}, {"always", kAlways}};
-      const auto kind = kinds.find(value);
-      if (kind == kinds.end())
-        throw std::runtime_error("post_copy is auto, never or always, not \"" + value + "\".");
-      options.post_copy = kind->second;
-    } else if (name == "transparent") {
-      if (value != "yes" && value != "no")
-        throw std::runtime_error("transparent is yes or no, not \"" + value + "\".");
-      options.transparent = value == "yes";
-    } else if (name == "source_msp_name") {
-      must_be(name, value, vios_.config().name);
-    } else if (name == "source_msp_id") {
-      must_be(name, value, "1");
-    } else if (name == "dest_msp_name" || name == "dest_msp_id") {
-      if (vios.empty()) {
-        control::ListRequest ask;
-        ask.set_resource("migr-msp");
-        ask.set_destination(request.destination());
-        const control::Records answer = list(ask);
-        for (const control::Attribute& a : answer.records(0).attributes()) {
-          if (a.name() == "dest_msp_names") vios = a.value();
-          if (a.name() == "dest_msp_ids") vios_id = a.value();
-        }
-      }
-      must_be(name, value, name == "dest_msp_name" ? vios : vios_id);
-    } else if (name == "shared_proc_pool_name") {
-      must_be(name, value, "DefaultPool");
-    } else if (name == "shared_proc_pool_id") {
-      must_be(name, value, "0");
+    if (const auto chosen = kMoveAttributes.find(name); chosen != kMoveAttributes.end()) {
+      chosen->second(options, value);
+    } else if (const auto named = only.find(name); named != only.end()) {
+      if (const std::string there = named->second(); value != there)
+        throw std::runtime_error("The attribute " + name + " is \"" + value + "\", but there is only " +
+                                 there + "; leave it out.");
     } else {
+      std::vector<std::string> known;
+      for (const auto& [of, set] : kMoveAttributes) known.push_back(of);
+      for (const auto& [of, there] : only) known.push_back(of);
       throw std::runtime_error(
-          "-i does not know \"" + name +
-          "\"; it knows bandwidth, compression, dest_lpar_id, post_copy, source_msp_name, "
-          "source_msp_id, throttle, transparent, dest_msp_name, "
-          "dest_msp_id, shared_proc_pool_name and shared_proc_pool_id.");
+          fmt::format("-i does not know \"{}\"; it knows {}.", name, fmt::join(known, ", ")));
     }
   }
   return options;

@@ -158,6 +158,10 @@ class Lockstep : public testing::Test {
     }
   }
 
+  /// Instructions, more than a page of code has: with fewer left, a thread takes each by itself, by the
+  /// interpreter.
+  static constexpr u64 kWhole = 4 * kOpsPerPage;
+
   void store(u64 at, u64 word) {
     for (auto& side : sides) ASSERT_TRUE(side->domain.memory().store<u32>(at, static_cast<u32>(word)));
   }
@@ -211,38 +215,52 @@ class Lockstep : public testing::Test {
       for (const unsigned from : {0u, i}) {
         fresh();
         for (auto& side : sides) side->s.nia = kCode + 4 * from;
-        step(kLength + 10);
+        step(kWhole);
       }
     }
   }
 
   /// Straight-line integer code of all registers, long enough that not all of them fit into the host's; loads
   /// and stores are around r1 to r7, which nothing else writes, some of them where there is nothing. Entered
-  /// at each instruction.
-  void integer_code(u64 seed) {
+  /// at each instruction. `dense`: most of it is loads and stores from two bases near the end of a page, and
+  /// writes are tracked.
+  void integer_code(u64 seed, bool dense = false) {
     constexpr unsigned kLength = 60;
     start(seed, u64{1} << 20);
+    const unsigned bases = dense ? 2 : 7;
+    for (auto& side : sides) side->domain.memory().set_tracking(dense);
     std::vector<const isa::Row*> rows;
     for (const isa::Row& row : isa::table())
       if (row.privilege == isa::Privilege::User && row.facility == isa::Facility::Base &&
           row.form != isa::Form::XFX && !isa::is_branch(row.value) &&
           !std::string_view(row.mnemonic).starts_with("lsw"))
         rows.push_back(&row);
+    const auto accesses = [](const isa::Row& row) {
+      return row.mnemonic[0] == 'l' || std::string_view(row.mnemonic).starts_with("st");
+    };
     for (unsigned i = 0; i < kLength; i++) {
-      const isa::Row& row = *rows[random() % rows.size()];
+      using isa::Id;
+      constexpr Id kPlain[] = {Id::lbz, Id::lhz, Id::lha, Id::lwz, Id::lwa,
+                               Id::ld,  Id::stb, Id::sth, Id::stw, Id::std};
+      const isa::Row* chosen = rows[random() % rows.size()];
+      if (dense && i % 8) chosen = &isa::table()[static_cast<u64>(kPlain[random() % std::size(kPlain)])];
+      const isa::Row& row = *chosen;
       u32 word = test::random_word(row, random);
-      const bool storage = row.mnemonic[0] == 'l' || std::string_view(row.mnemonic).starts_with("st");
+      const bool storage = accesses(row);
       if (storage) {
-        word = (word & ~0x03FF0000u) | (8 + random() % 24) << 21 | (1 + random() % 7) << 16;
+        const u64 base = 1 + random() % bases;
+        // Now and then a base is what is loaded.
+        const u64 value = dense && random() % 16 == 0 ? base : 8 + random() % 24;
+        word = (word & ~0x03FF0000u) | static_cast<u32>(value << 21 | base << 16);
         if (row.form == isa::Form::X) word &= ~0xF800u;
-        if (row.form == isa::Form::D || row.form == isa::Form::DS) word &= ~0xFC00u;
+        if (row.form == isa::Form::D || row.form == isa::Form::DS) word &= dense ? ~0xFF80u : ~0xFC00u;
         word = (word & ~row.mask) | row.value;
       }
       const u32 writes = row.form == isa::Form::D || row.form == isa::Form::XO ? 0x02000000 : 0x00100000;
       if (!storage) word |= writes & ~row.mask;
       // A comparison and who asks for it.
       const u32 asks = random() % 4 ? 0x40800008 : 0x4C800020;
-      if (random() % 6 == 0) word = asks | (random() % 2) << 24 | (random() % 32) << 16;
+      if (random() % (dense ? 24 : 6) == 0) word = asks | (random() % 2) << 24 | (random() % 32) << 16;
       store(kCode + 4 * i, word);
     }
     for (unsigned i = 0; i < 4; i++) store(kCode + 4 * (kLength + i), 0x44000022);
@@ -251,14 +269,23 @@ class Lockstep : public testing::Test {
       for (const unsigned from : {0u, i}) {
         fresh();
         const u64 wild = random() % 8, anywhere = random() | u64{1} << 40;
+        const u64 near_end = random() % 160;
+        const bool takes_marks = dense && random() % 4 == 0;
         for (auto& side : sides) {
           State& s = side->s;
           s.nia = kCode + 4 * from;
-          for (unsigned r = 1; r < 8; r++) s.gpr[r] = r == wild ? anywhere : kData + 0x800 + r * 0xF30;
+          for (unsigned r = 1; r < 8; r++)
+            s.gpr[r] = r == wild ? anywhere
+                       : dense   ? kData + r * 0x1000 - near_end
+                                 : kData + 0x800 + r * 0xF30;
           s.gpr[0] = 8;
           s.xer_so = seed & 1;
+          if (!takes_marks) continue;
+          side->domain.memory().dirty().clear_all();
+          side->domain.withhold_writes();
         }
-        step(kLength + 10);
+        step(kWhole);
+        if (dense) compare_dirty();
       }
     }
     compare_memory();
@@ -280,6 +307,14 @@ class Lockstep : public testing::Test {
     }
     ended = exits[0] == Exit::kHypercall;
     if (ended) fresh();
+  }
+
+  void compare_dirty() {
+    for (u64 frame = 0; frame < kMemory >> kFrameShift; frame++) {
+      const bool one = sides[0]->domain.memory().dirty().test(frame),
+                 other = sides[1]->domain.memory().dirty().test(frame);
+      ASSERT_EQ(one, other) << "frame " << frame;
+    }
   }
 
   void compare_memory() {
@@ -415,6 +450,10 @@ TEST_F(Lockstep, ResultsThatAreHandedOnAndEntriesBetween) {
 
 TEST_F(Lockstep, IntegerCodeInRegistersOfTheHost) {
   for (u64 seed = 1001; seed <= 1040 && !HasFailure(); seed++) integer_code(seed);
+}
+
+TEST_F(Lockstep, AccessesFromOneBase) {
+  for (u64 seed = 1101; seed <= 1140 && !HasFailure(); seed++) integer_code(seed, true);
 }
 
 TEST_F(Lockstep, CodeThatBecomesWarm) {

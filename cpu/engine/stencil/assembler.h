@@ -138,6 +138,11 @@ class Assembler {
   /// These end in the 32-bit distance, which is returned for somebody to fill in.
   u8* jump() { return byte(0xE9), distance(); }
   u8* call() { return byte(0xE8), distance(); }
+  /// The jump with this distance leads here.
+  void land(u8* distance) const {
+    const i32 length = static_cast<i32>(at - (distance + 4));
+    std::memcpy(distance, &length, 4);
+  }
   u8* jump_if(If condition) { return byte(0x0F), byte(0x80 | static_cast<u32>(condition)), distance(); }
 
  private:

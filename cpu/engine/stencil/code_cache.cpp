@@ -389,6 +389,12 @@ struct CodeCache::Block {
     return contains(target) && run[index - first] == run[static_cast<u64>(target) - first];
   }
 
+  /// From the i-th instruction on, those in front of the next that control may come to from elsewhere.
+  std::span<const Decoded> straight(u64 i) const {
+    const auto next = std::find(leads.begin() + static_cast<std::ptrdiff_t>(i) + 1, leads.end(), true);
+    return instructions.subspan(i, static_cast<u64>(next - leads.begin()) - i);
+  }
+
   u64 first;
   std::span<const Decoded> instructions;
   std::vector<u32> run;     ///< Which run each belongs to.
@@ -427,8 +433,8 @@ void CodeCache::compile(OpPage& page, u64 first, std::span<const Decoded> instru
       const i32 target = target_in_page(instruction, index);
       if (forwarded != kNone) direct.adopt(forwarded);
       const u64 hot = hot_;
-      const DirectCode::Written written =
-          direct.write(instruction, {static_cast<i32>(index), target, jumps_ && block.inside(index, target)});
+      const DirectCode::Written written = direct.write(
+          block.straight(i), {static_cast<i32>(index), target, jumps_ && block.inside(index, target)});
       if (written.at_all) {
         forwarded = kNone;
         entries[i] = hot;

@@ -47,7 +47,7 @@ struct DirectCode::Piece : Assembler {
     u64 to;
     bool op;  ///< `to` is the index of an Op of the run.
   };
-  std::array<Distance, 4> distances{};
+  std::array<Distance, 8> distances{};
   unsigned count = 0;
   void go(u8* at_distance, u64 to) { distances[count++] = {at_distance, to, false}; }
   void go_to_op(u8* at_distance, i32 op) { distances[count++] = {at_distance, static_cast<u64>(op), true}; }
@@ -169,6 +169,7 @@ Host DirectCode::use(u8 guest) {
 
 /// The register that is about to hold a new value of `guest`. If the old value is at hand, it is in there.
 Host DirectCode::define(u8 guest) {
+  if (guest == window_.base) forget_addend();
   map(guest, hosts_[guest] == kNowhere ? take() : hosts_[guest]);
   changed_ |= u64{1} << guest;
   return hosts_[guest];
@@ -197,28 +198,28 @@ void DirectCode::settle() {
   guests_.fill(kNobody);
   hosts_.fill(kNowhere);
   flags_ = {};
+  window_ = {};
 }
 
 u64 DirectCode::enter(const Kept& kept, u64 at) {
   return cold([&](Piece& p) {
-    reload(kept, kNobody, p);
     for (const Host host : kHosts)
-      if (const u8 guest = kept.guests[static_cast<u8>(host)]; guest != kNobody && preserved(host))
-        p.load(host, guest == kLookAside ? FIELD(dtlb) : gpr(guest));
+      if (const u8 guest = kept.guests[static_cast<u8>(host)]; guest != kNobody) bring(host, guest, p);
     p.go(p.jump(), at);
   });
 }
 
 // ---- instructions
 
-DirectCode::Written DirectCode::write(const Decoded& instruction, const Place& place) {
+DirectCode::Written DirectCode::write(std::span<const Decoded> code, const Place& place) {
+  const Decoded& instruction = code.front();
   if (!instruction.row) return {};
   const Kept before = kept();
   const u64 begin = hot_;
   a_.at = bytes_ + hot_;
   locked_ = 0;
   const Flags flags = std::exchange(flags_, {});
-  if (!compute(instruction) && !access(instruction, place) && !branch(instruction, place, flags) &&
+  if (!compute(instruction) && !access(code, place) && !branch(instruction, place, flags) &&
       !privileged(instruction, place.index))
     return {};
   hot_ = here();
@@ -730,46 +731,113 @@ bool DirectCode::privileged(const Decoded& instruction, i32 index) {
 // ---- storage
 
 /// rsi <- the address.
-void DirectCode::address(const Storage& what, const isa::Operands& o) {
+void DirectCode::address(const Storage& what, const isa::Operands& o, Assembler& a) {
   const Host base = o.b == 32 ? kNowhere : hosts_[o.b];
   if (!what.indexed) {
     if (base == kNowhere)
-      a_.set(rsi, narrow_ ? u64{static_cast<u32>(o.imm)} : static_cast<u64>(i64{o.imm}));
+      a.set(rsi, narrow_ ? u64{static_cast<u32>(o.imm)} : static_cast<u64>(i64{o.imm}));
     else
-      a_.lea(!narrow_, rsi, {base, o.imm});
+      a.lea(!narrow_, rsi, {base, o.imm});
     return;
   }
   const Host index = hosts_[o.c];
   if (base == kNowhere)
-    narrow_ ? a_.mov32(rsi, index) : a_.mov(rsi, index);
+    narrow_ ? a.mov32(rsi, index) : a.mov(rsi, index);
   else
-    a_.lea(!narrow_, rsi, {base, 0, index});
+    a.lea(!narrow_, rsi, {base, 0, index});
 }
 
-/// rcx <- what is to be added to rsi; where the distance of the way out belongs that is taken if there is
-/// nothing.
-u8* DirectCode::look_up(const Storage& what, i32 tag) {
+/// Where the bytes are, and where the distance belongs of the way that is taken if that is not known.
+struct DirectCode::Found {
+  At at;
+  u8* otherwise;
+  bool alone;           ///< Nobody uses later what is in at.base.
+  bool address = true;  ///< The address is in rsi.
+};
+
+void DirectCode::forget_addend() {
+  if (hosts_[kAddend] != kNowhere) drop(hosts_[kAddend]);
+  window_ = {};
+}
+
+/// What is found for a window stays in a register.
+DirectCode::Found DirectCode::look_up(const Storage& what, std::span<const Decoded> code) {
+  const isa::Operands& o = code.front().operands;
+  const bool in_window = !what.indexed && o.b == window_.base && hosts_[kAddend] != kNowhere &&
+                         o.imm >= window_.least && o.imm + static_cast<i32>(what.size) <= window_.end &&
+                         (window_.write || !what.store);
+  if (in_window) {
+    const Host addend = use(kAddend), base = use(o.b);
+    const bool whole = narrow_ || what.update;
+    if (whole) address(what, o, a_);
+    a_.op(true, kTest, addend, addend);
+    u8* const otherwise = a_.jump_if(If::equal);
+    return {whole ? At{addend, 0, rsi} : At{addend, o.imm, base}, otherwise, false, whole};
+  }
+  address(what, o, a_);
+  i32 before = 0, behind = static_cast<i32>(what.size);
+  bool write = what.store;
+  const Window window = window_of(code);
+  const bool alone = window.accesses < 2;
+  Host addend = rcx;
+  if (!alone) {
+    forget_addend();
+    window_ = window;
+    before = window.least - o.imm;
+    behind = window.end - o.imm;
+    write = window.write;
+    addend = take();
+  }
   const Host table = use(kLookAside);
-  a_.mov32(rcx, rsi);
+  if (before == 0)
+    a_.mov32(rcx, rsi);
+  else
+    a_.lea(false, rcx, {rsi, before});
   a_.shift(false, kRight, rcx, 7);
   a_.immediate(false, kAnd, rcx, (kTlbEntries - 1) * sizeof(TlbEntry));
-  if (what.size == 1)
+  if (behind == 1)
     a_.mov(rax, rsi);
   else
-    a_.lea(true, rax, {rsi, static_cast<i32>(what.size - 1)});
+    a_.lea(true, rax, {rsi, behind - 1});
   a_.shift(true, kRight, rax, 12);
-  a_.op(true, opcode(kCmp), rax, {table, tag, rcx});
-  u8* otherwise = a_.jump_if(If::differ);
-  a_.load(rcx, {table, offsetof(TlbEntry, addend), rcx});
+  a_.op(true, opcode(kCmp), rax,
+        {table, static_cast<i32>(write ? offsetof(TlbEntry, write_tag) : offsetof(TlbEntry, read_tag)), rcx});
+  u8* const otherwise = a_.jump_if(If::differ);
+  a_.load(addend, {table, offsetof(TlbEntry, addend), rcx});
+  if (!alone) map(kAddend, addend);
+  return {{addend, 0, rsi}, otherwise, alone};
+}
+
+/// rcx <- what is to be added to rsi for this access by itself; where the distance belongs of the way that is
+/// taken if nothing is known.
+u8* DirectCode::look_up_alone(const Storage& what, Piece& p) {
+  p.mov32(rcx, rsi);
+  p.shift(false, kRight, rcx, 7);
+  p.immediate(false, kAnd, rcx, (kTlbEntries - 1) * sizeof(TlbEntry));
+  p.op(true, opcode(kAdd), rcx, FIELD(dtlb));
+  p.lea(true, rax, {rsi, static_cast<i32>(what.size - 1)});
+  p.shift(true, kRight, rax, 12);
+  p.op(true, opcode(kCmp), rax,
+       {rcx, static_cast<i32>(what.store ? offsetof(TlbEntry, write_tag) : offsetof(TlbEntry, read_tag))});
+  u8* const otherwise = p.jump_if(If::differ);
+  p.load(rcx, {rcx, offsetof(TlbEntry, addend)});
   return otherwise;
+}
+
+/// What `host` holds, from State.
+void DirectCode::bring(Host host, u8 guest, Piece& p) {
+  if (guest == kAddend)
+    p.op(false, opcode(kXor), host, host);
+  else
+    p.load(host, guest == kLookAside ? FIELD(dtlb) : gpr(guest));
 }
 
 /// What a function may have changed in registers.
 void DirectCode::reload(const Kept& kept, u8 except, Piece& p) {
   for (const Host host : kHosts) {
     const u8 guest = kept.guests[static_cast<u8>(host)];
-    if (guest == kNobody || guest == except || preserved(host)) continue;
-    p.load(host, guest == kLookAside ? FIELD(dtlb) : gpr(guest));
+    if (guest == kNobody || guest == except || (preserved(host) && guest != kAddend)) continue;
+    bring(host, guest, p);
   }
 }
 
@@ -784,34 +852,41 @@ void DirectCode::fail(u8* from, i32 index, Piece& p) {
   });
 }
 
-void DirectCode::load(const Storage& what, const isa::Operands& o, i32 index) {
+void DirectCode::load(const Storage& what, std::span<const Decoded> code, i32 index) {
+  const isa::Operands& o = code.front().operands;
   if (o.b != 32) use(o.b);
   if (what.indexed) use(o.c);
-  use(kLookAside);
   const bool known = hosts_[o.a] != kNowhere;
   const Host d = known ? hosts_[o.a] : take();
   locked_ |= 1u << static_cast<u8>(d);
+  const Found found = look_up(what, code);
   const Kept before = kept();
-  address(what, o);
-  u8* const otherwise = look_up(what, offsetof(TlbEntry, read_tag));
-  const At at{rcx, 0, rsi};
-  switch (what.size) {
-    case 1:
-      a_.op(false, kZeroByte, d, at);
-      break;
-    case 2:
-      a_.op(false, kSwap16, rax, at);
-      a_.op(what.is_signed, what.is_signed ? kSignHalf : kZeroHalf, d, rax);
-      break;
-    case 4:
-      a_.op(false, kSwap, what.is_signed ? rax : d, at);
-      if (what.is_signed) a_.op(true, kExtendWord, d, rax);
-      break;
-    default:
-      a_.op(true, kSwap, d, at);
-  }
+  const auto move = [&](Assembler& a, At at) {
+    switch (what.size) {
+      case 1:
+        return a.op(false, kZeroByte, d, at);
+      case 2:
+        a.op(false, kSwap16, rax, at);
+        return a.op(what.is_signed, what.is_signed ? kSignHalf : kZeroHalf, d, rax);
+      case 4:
+        a.op(false, kSwap, what.is_signed ? rax : d, at);
+        if (what.is_signed) a.op(true, kExtendWord, d, rax);
+        return;
+      default:
+        return a.op(true, kSwap, d, at);
+    }
+  };
+  move(a_, found.at);
   const u64 rejoin = here();
-  put(static_cast<u64>(otherwise - bytes_), cold([&](Piece& p) {
+  put(static_cast<u64>(found.otherwise - bytes_), cold([&](Piece& p) {
+        if (!found.alone) {
+          if (!found.address) address(what, o, p);
+          u8* const slow = look_up_alone(what, p);
+          move(p, {rcx, 0, rsi});
+          bring(found.at.base, kAddend, p);
+          p.go(p.jump(), rejoin);
+          p.land(slow);
+        }
         for (u64 left = before.changed; left != 0; left &= left - 1) {
           const u8 guest = static_cast<u8>(std::countr_zero(left));
           p.store(gpr(guest), hosts_[guest]);
@@ -830,32 +905,40 @@ void DirectCode::load(const Storage& what, const isa::Operands& o, i32 index) {
         p.go(p.jump(), rejoin);
         fail(failed, index, p);
       }));
+  if (o.a == window_.base) forget_addend();
   map(o.a, d);
   changed_ |= u64{1} << o.a;
   if (what.update) a_.mov(define(o.b), rsi);
 }
 
-void DirectCode::store(const Storage& what, const isa::Operands& o, i32 index) {
+void DirectCode::store(const Storage& what, std::span<const Decoded> code, i32 index) {
+  const isa::Operands& o = code.front().operands;
   if (o.b != 32) use(o.b);
   if (what.indexed) use(o.c);
   const Host value = use(o.a);
-  use(kLookAside);
+  const Found found = look_up(what, code);
   const Kept before = kept();
-  address(what, o);
-  u8* const otherwise = look_up(what, offsetof(TlbEntry, write_tag));
-  const At at{rcx, 0, rsi};
-  switch (what.size) {
-    case 1:
-      a_.op(false, kStoreByte, value, at, true);
-      break;
-    case 2:
-      a_.op(false, kStoreSwapped16, value, at);
-      break;
-    default:
-      a_.op(what.size == 8, kStoreSwapped, value, at);
-  }
+  const auto move = [&](Assembler& a, At at) {
+    switch (what.size) {
+      case 1:
+        return a.op(false, kStoreByte, value, at, true);
+      case 2:
+        return a.op(false, kStoreSwapped16, value, at);
+      default:
+        return a.op(what.size == 8, kStoreSwapped, value, at);
+    }
+  };
+  move(a_, found.at);
   const u64 rejoin = here();
-  put(static_cast<u64>(otherwise - bytes_), cold([&](Piece& p) {
+  put(static_cast<u64>(found.otherwise - bytes_), cold([&](Piece& p) {
+        if (!found.alone) {
+          if (!found.address) address(what, o, p);
+          u8* const slow = look_up_alone(what, p);
+          move(p, {rcx, 0, rsi});
+          bring(found.at.base, kAddend, p);
+          p.go(p.jump(), rejoin);
+          p.land(slow);
+        }
         for (u64 left = before.changed; left != 0; left &= left - 1) {
           const u8 guest = static_cast<u8>(std::countr_zero(left));
           p.store(gpr(guest), hosts_[guest]);
@@ -873,36 +956,22 @@ void DirectCode::store(const Storage& what, const isa::Operands& o, i32 index) {
   if (what.update) a_.mov(define(o.b), rsi);
 }
 
-bool DirectCode::access(const Decoded& instruction, const Place& place) {
-  Storage what;
-  switch (instruction.row->id) {
-#define LOAD(id, bytes, with_sign)                                                   \
-  case Id::id:                                                                       \
-    what = {.size = bytes, .is_signed = with_sign};                                  \
-    break;                                                                           \
-  case Id::id##x:                                                                    \
-    what = {.size = bytes, .is_signed = with_sign, .indexed = true};                 \
-    break;                                                                           \
-  case Id::id##ux:                                                                   \
-    what = {.size = bytes, .is_signed = with_sign, .update = true, .indexed = true}; \
-    break;
-#define LOAD_UPDATE(id, bytes, with_sign)                           \
-  case Id::id##u:                                                   \
-    what = {.size = bytes, .is_signed = with_sign, .update = true}; \
-    break;
-#define STORE(id, bytes)                                                    \
-  case Id::id:                                                              \
-    what = {.size = bytes, .store = true};                                  \
-    break;                                                                  \
-  case Id::id##u:                                                           \
-    what = {.size = bytes, .store = true, .update = true};                  \
-    break;                                                                  \
-  case Id::id##x:                                                           \
-    what = {.size = bytes, .store = true, .indexed = true};                 \
-    break;                                                                  \
-  case Id::id##ux:                                                          \
-    what = {.size = bytes, .store = true, .update = true, .indexed = true}; \
-    break;
+/// What a row does with storage; nullptr if it is none that is written here.
+const DirectCode::Storage* DirectCode::storage_of(Id id) {
+  static const std::vector<Storage> all = [] {
+    std::vector<Storage> rows(isa::kRows);
+    const auto row = [&](Id of) -> Storage& { return rows[static_cast<std::size_t>(of)]; };
+#define LOAD(id, bytes, with_sign)                                           \
+  row(Id::id) = {.size = bytes, .is_signed = with_sign};                     \
+  row(Id::id##x) = {.size = bytes, .is_signed = with_sign, .indexed = true}; \
+  row(Id::id##ux) = {.size = bytes, .is_signed = with_sign, .update = true, .indexed = true};
+#define LOAD_UPDATE(id, bytes, with_sign) \
+  row(Id::id##u) = {.size = bytes, .is_signed = with_sign, .update = true};
+#define STORE(id, bytes)                                            \
+  row(Id::id) = {.size = bytes, .store = true};                     \
+  row(Id::id##u) = {.size = bytes, .store = true, .update = true};  \
+  row(Id::id##x) = {.size = bytes, .store = true, .indexed = true}; \
+  row(Id::id##ux) = {.size = bytes, .store = true, .update = true, .indexed = true};
     LOAD(lbz, 1, false)
     LOAD(lhz, 2, false)
     LOAD(lha, 2, true)
@@ -921,13 +990,41 @@ bool DirectCode::access(const Decoded& instruction, const Place& place) {
 #undef LOAD
 #undef LOAD_UPDATE
 #undef STORE
-    default:
-      return false;
+    return rows;
+  }();
+  const Storage& what = all[static_cast<std::size_t>(id)];
+  return what.size != 0 ? &what : nullptr;
+}
+
+/// The window that begins with the access at the front. It need not be right about where the base changes:
+/// define() is.
+DirectCode::Window DirectCode::window_of(std::span<const Decoded> code) {
+  constexpr i32 kWidest = 512;  // More would often not lie on one page.
+  constexpr std::size_t kFarthest = 24;
+  const Storage& first = *storage_of(code.front().row->id);
+  const isa::Operands& o = code.front().operands;
+  if (first.indexed || first.update || o.b == 32) return {};
+  Window window{.base = o.b, .least = o.imm, .end = o.imm};
+  for (const Decoded& instruction : code.first(std::min(code.size(), kFarthest))) {
+    if (!instruction.row) break;
+    const isa::Operands& of = instruction.operands;
+    const Storage* const what = storage_of(instruction.row->id);
+    if (what && !what->indexed && of.b == o.b) {
+      const i32 least = std::min(window.least, of.imm),
+                end = std::max(window.end, of.imm + static_cast<i32>(what->size));
+      if (end - least > kWidest) break;
+      window = {o.b, least, end, window.write || what->store, window.accesses + 1};
+      if (what->update) break;
+    }
+    if (of.a == o.b && !(what && what->store)) break;
   }
-  if (what.store)
-    store(what, instruction.operands, place.index);
-  else
-    load(what, instruction.operands, place.index);
+  return window;
+}
+
+bool DirectCode::access(std::span<const Decoded> code, const Place& place) {
+  const Storage* const what = storage_of(code.front().row->id);
+  if (!what) return false;
+  what->store ? store(*what, code, place.index) : load(*what, code, place.index);
   return true;
 }
 
@@ -982,8 +1079,7 @@ void DirectCode::far(Piece& p, i32 index) {
   p.lea(true, r13, {rdi, 0, rcx, 4});
   p.store(FIELD(run_start), r13);
   p.jump(At{r13, offsetof(Op, fn)});
-  const i32 other = static_cast<i32>(p.at - (other_page + 4));
-  std::memcpy(other_page, &other, 4);
+  p.land(other_page);
   p.load(r9, FIELD(itlb));
   p.mov(r10, rax);
   p.shift(true, kRight, r10, kFrameShift);

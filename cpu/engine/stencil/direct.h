@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -21,7 +22,7 @@ class DirectCode {
   /// Writes what all code shares to `bytes` from offset `at` on, and moves `at` behind it.
   static SharedCode share(u8* bytes, u64& at);
   /// More than an instruction's code takes, hot or cold.
-  static constexpr u64 kLargest = 640;
+  static constexpr u64 kLargest = 768;
 
   /// `bytes`: the mapping; `hot` and `cold`: its ends of hot and cold code, moved by what is written.
   /// `targets`: as CodeCache's.
@@ -43,7 +44,8 @@ class DirectCode {
     bool at_all = false;
     u64 entry = 0;  ///< Where it is entered from elsewhere; 0: only through what is in front of it.
   };
-  Written write(const Decoded& instruction, const Place& place);
+  /// `code`: the instruction and those that follow it before any that control may come to from elsewhere.
+  Written write(std::span<const Decoded> code, const Place& place);
 
   /// The general register `guest` is in r13, as it is in State.
   void adopt(u8 guest);
@@ -54,13 +56,21 @@ class DirectCode {
  private:
   static constexpr u8 kNobody = 0xFF;
   static constexpr Host kNowhere = Host::rsp;
-  /// Behind the general registers (32 is zero): the look-aside's address.
-  static constexpr u8 kLookAside = 33;
-  static constexpr u8 kGuests = 34;
+  /// Behind the general registers (32 is zero): the look-aside's address; what was found there for the
+  /// accesses that window_ is of, 0 if they have to look themselves.
+  static constexpr u8 kLookAside = 33, kAddend = 34;
+  static constexpr u8 kGuests = 35;
 
   struct Piece;
   struct Kept;
   struct Storage;
+  /// Accesses from one base that straight code makes before it changes that: one look-up is for all of them.
+  struct Window {
+    u8 base = kNobody;
+    i32 least = 0, end = 0;  ///< The bytes that they touch, from the base.
+    bool write = false;      ///< Some of them store.
+    unsigned accesses = 0;
+  };
   struct Flags {
     u8 field = kNobody;  ///< The CR field whose comparison the host's flags hold.
     bool is_signed = false;
@@ -76,13 +86,19 @@ class DirectCode {
 
   bool compute(const Decoded& instruction);
   bool carry(isa::Id id, const isa::Operands& o);
-  bool access(const Decoded& instruction, const Place& place);
+  static const Storage* storage_of(isa::Id id);
+  static Window window_of(std::span<const Decoded> code);
+  bool access(std::span<const Decoded> code, const Place& place);
   bool branch(const Decoded& instruction, const Place& place, const Flags& flags);
   bool privileged(const Decoded& instruction, i32 index);
-  void load(const Storage& what, const isa::Operands& o, i32 index);
-  void store(const Storage& what, const isa::Operands& o, i32 index);
-  void address(const Storage& what, const isa::Operands& o);
-  u8* look_up(const Storage& what, i32 tag);
+  void load(const Storage& what, std::span<const Decoded> code, i32 index);
+  void store(const Storage& what, std::span<const Decoded> code, i32 index);
+  void address(const Storage& what, const isa::Operands& o, Assembler& a);
+  struct Found;
+  Found look_up(const Storage& what, std::span<const Decoded> code);
+  u8* look_up_alone(const Storage& what, Piece& piece);
+  void forget_addend();
+  void bring(Host host, u8 guest, Piece& piece);
   void reload(const Kept& kept, u8 except, Piece& piece);
   void fail(u8* from, i32 index, Piece& piece);
   void compare(const isa::Operands& o, bool is_signed, bool with_immediate);
@@ -114,6 +130,7 @@ class DirectCode {
   u64 changed_ = 0;  ///< Bits of guest registers that State does not have yet.
   u32 locked_ = 0;   ///< Bits of host registers that the current instruction uses.
   Flags flags_;
+  Window window_;
 };
 
 }  // namespace baton::cpu::stencil
