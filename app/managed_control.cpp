@@ -338,12 +338,12 @@ migration::MoveOptions ManagedControl::options_of(const control::MigrateRequest&
       chosen->second(options, value);
     } else if (const auto named = only.find(name); named != only.end()) {
       if (const std::string there = named->second(); value != there)
-        throw std::runtime_error("The attribute " + name + " is \"" + value + "\", but there is only " +
-                                 there + "; leave it out.");
+        throw std::runtime_error(fmt::format(
+            "The attribute {} is \"{}\", but there is only {}; leave it out.", name, value, there));
     } else {
-      std::vector<std::string> known;
-      for (const auto& [of, set] : kMoveAttributes) known.push_back(of);
-      for (const auto& [of, there] : only) known.push_back(of);
+      std::set<std::string> known;
+      for (const auto& [of, set] : kMoveAttributes) known.insert(of);
+      for (const auto& [of, there] : only) known.insert(of);
       throw std::runtime_error(
           fmt::format("-i does not know \"{}\"; it knows {}.", name, fmt::join(known, ", ")));
     }
