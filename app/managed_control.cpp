@@ -8,6 +8,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <stdexcept>
@@ -315,12 +316,15 @@ control::Outcome ManagedControl::close_terminal(const std::string& lpar) {
 migration::MoveOptions ManagedControl::options_of(const control::MigrateRequest& request) {
   migration::MoveOptions options;
   options.ignore_vlans = request.ignore_vlans();
+  std::optional<control::Records> answer;  // Of the destination, which is asked once.
   const auto mover_there = [&](const std::string& names) {
-    control::ListRequest ask;
-    ask.set_resource("migr-msp");
-    ask.set_destination(request.destination());
-    const control::Records answer = list(ask);
-    for (const control::Attribute& a : answer.records(0).attributes())
+    if (!answer) {
+      control::ListRequest ask;
+      ask.set_resource("migr-msp");
+      ask.set_destination(request.destination());
+      answer = list(ask);
+    }
+    for (const control::Attribute& a : answer->records(0).attributes())
       if (a.name() == names) return a.value();
     return std::string();
   };

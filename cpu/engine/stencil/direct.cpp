@@ -852,6 +852,47 @@ void DirectCode::fail(u8* from, i32 index, Piece& p) {
   });
 }
 
+/// Behind an access that found nothing: by itself if it asked for others too, then by Baton's function.
+/// `move`: the access; `register_of`: what it loads or stores.
+template <class Move>
+void DirectCode::miss(const Storage& what, const isa::Operands& o, const Found& found, const Kept& before,
+                      i32 index, Host register_of, Move&& move) {
+  const u64 rejoin = here();
+  put(static_cast<u64>(found.otherwise - bytes_), cold([&](Piece& p) {
+        if (!found.alone) {
+          if (!found.address) address(what, o, p);
+          u8* const slow = look_up_alone(what, p);
+          move(p, {rcx, 0, rsi});
+          bring(found.at.base, kAddend, p);
+          p.go(p.jump(), rejoin);
+          p.land(slow);
+        }
+        for (u64 left = before.changed; left != 0; left &= left - 1) {
+          const u8 guest = static_cast<u8>(std::countr_zero(left));
+          p.store(gpr(guest), hosts_[guest]);
+        }
+        const At value = FIELD(slow_value);
+        if (what.store) p.store(value, register_of);
+        p.set(rdx, what.size);
+        if (what.update) p.push(rsi), p.push(rsi);
+        p.go(p.call(), what.store ? shared_.store : shared_.load);
+        if (what.update) p.pop(rsi), p.pop(rsi);
+        u8* const failed = p.jump_if(If::equal);
+        reload(before, what.store ? kNobody : o.a, p);
+        if (!what.store) {
+          if (what.size == 1) p.op(false, kZeroByte, register_of, value);
+          if (what.size == 2)
+            p.op(what.is_signed, what.is_signed ? kSignHalf : kZeroHalf, register_of, value);
+          if (what.size == 4)
+            what.is_signed ? p.op(true, kExtendWord, register_of, value)
+                           : p.op(false, 0x8B, register_of, value);
+          if (what.size == 8) p.load(register_of, value);
+        }
+        p.go(p.jump(), rejoin);
+        fail(failed, index, p);
+      }));
+}
+
 void DirectCode::load(const Storage& what, std::span<const Decoded> code, i32 index) {
   const isa::Operands& o = code.front().operands;
   if (o.b != 32) use(o.b);
@@ -861,7 +902,7 @@ void DirectCode::load(const Storage& what, std::span<const Decoded> code, i32 in
   locked_ |= 1u << static_cast<u8>(d);
   const Found found = look_up(what, code);
   const Kept before = kept();
-  const auto move = [&](Assembler& a, At at) {
+  const auto move = [&](Assembler& a, const At& at) {
     switch (what.size) {
       case 1:
         return a.op(false, kZeroByte, d, at);
@@ -877,34 +918,7 @@ void DirectCode::load(const Storage& what, std::span<const Decoded> code, i32 in
     }
   };
   move(a_, found.at);
-  const u64 rejoin = here();
-  put(static_cast<u64>(found.otherwise - bytes_), cold([&](Piece& p) {
-        if (!found.alone) {
-          if (!found.address) address(what, o, p);
-          u8* const slow = look_up_alone(what, p);
-          move(p, {rcx, 0, rsi});
-          bring(found.at.base, kAddend, p);
-          p.go(p.jump(), rejoin);
-          p.land(slow);
-        }
-        for (u64 left = before.changed; left != 0; left &= left - 1) {
-          const u8 guest = static_cast<u8>(std::countr_zero(left));
-          p.store(gpr(guest), hosts_[guest]);
-        }
-        p.set(rdx, what.size);
-        if (what.update) p.push(rsi), p.push(rsi);
-        p.go(p.call(), shared_.load);
-        if (what.update) p.pop(rsi), p.pop(rsi);
-        u8* const failed = p.jump_if(If::equal);
-        reload(before, o.a, p);
-        const At value = FIELD(slow_value);
-        if (what.size == 1) p.op(false, kZeroByte, d, value);
-        if (what.size == 2) p.op(what.is_signed, what.is_signed ? kSignHalf : kZeroHalf, d, value);
-        if (what.size == 4) what.is_signed ? p.op(true, kExtendWord, d, value) : p.op(false, 0x8B, d, value);
-        if (what.size == 8) p.load(d, value);
-        p.go(p.jump(), rejoin);
-        fail(failed, index, p);
-      }));
+  miss(what, o, found, before, index, d, move);
   if (o.a == window_.base) forget_addend();
   map(o.a, d);
   changed_ |= u64{1} << o.a;
@@ -918,7 +932,7 @@ void DirectCode::store(const Storage& what, std::span<const Decoded> code, i32 i
   const Host value = use(o.a);
   const Found found = look_up(what, code);
   const Kept before = kept();
-  const auto move = [&](Assembler& a, At at) {
+  const auto move = [&](Assembler& a, const At& at) {
     switch (what.size) {
       case 1:
         return a.op(false, kStoreByte, value, at, true);
@@ -929,30 +943,7 @@ void DirectCode::store(const Storage& what, std::span<const Decoded> code, i32 i
     }
   };
   move(a_, found.at);
-  const u64 rejoin = here();
-  put(static_cast<u64>(found.otherwise - bytes_), cold([&](Piece& p) {
-        if (!found.alone) {
-          if (!found.address) address(what, o, p);
-          u8* const slow = look_up_alone(what, p);
-          move(p, {rcx, 0, rsi});
-          bring(found.at.base, kAddend, p);
-          p.go(p.jump(), rejoin);
-          p.land(slow);
-        }
-        for (u64 left = before.changed; left != 0; left &= left - 1) {
-          const u8 guest = static_cast<u8>(std::countr_zero(left));
-          p.store(gpr(guest), hosts_[guest]);
-        }
-        p.store(FIELD(slow_value), value);
-        p.set(rdx, what.size);
-        if (what.update) p.push(rsi), p.push(rsi);
-        p.go(p.call(), shared_.store);
-        if (what.update) p.pop(rsi), p.pop(rsi);
-        u8* const failed = p.jump_if(If::equal);
-        reload(before, kNobody, p);
-        p.go(p.jump(), rejoin);
-        fail(failed, index, p);
-      }));
+  miss(what, o, found, before, index, value, move);
   if (what.update) a_.mov(define(o.b), rsi);
 }
 

@@ -97,6 +97,9 @@ class DirectCode {
   struct Found;
   Found look_up(const Storage& what, std::span<const Decoded> code);
   u8* look_up_alone(const Storage& what, Piece& piece);
+  template <class Move>
+  void miss(const Storage& what, const isa::Operands& o, const Found& found, const Kept& before, i32 index,
+            Host register_of, Move&& move);
   void forget_addend();
   void bring(Host host, u8 guest, Piece& piece);
   void reload(const Kept& kept, u8 except, Piece& piece);
