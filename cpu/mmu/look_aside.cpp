@@ -24,6 +24,35 @@ void for_each_match(const std::array<T, kEntries>& table, Matches&& matches, Act
   }
 }
 
+/// For each element whose page, as `page_of(index)` says, lies in the segment.
+template <std::size_t kEntries, class PageOf, class Action>
+void for_each_in_segment(const std::array<u32, kEntries>& segments, u64 want, u64 mask, PageOf&& page_of,
+                         Action&& action) {
+  const u32 low_mask = segment_of(mask), low = segment_of(want);
+  for_each_match(
+      segments, [low, low_mask](u32 segment) { return ((segment ^ low) & low_mask) == 0; },
+      [&](u64 i) {
+        const u64 page = page_of(i);
+        if (page != TlbEntry::kNoTag && (page & mask) == want) action(i);
+      });
+}
+
+/// For each of the pages' elements that has the HPTE's number, which is taken from it. True if there was one.
+template <class Entry, std::size_t kEntries, class Action>
+bool for_each_of_ptex(std::array<Entry, kEntries>& entries, u32 ptex, u64 first, u64 pages, Action&& action) {
+  bool had = false;
+  for (u64 i = 0; i < std::min(pages, u64{kEntries}); i++) {
+    const u64 index = (first + i) & (kEntries - 1);
+    if (entries[index].ptex != ptex) continue;
+    had = true;
+    entries[index].ptex = kRealPtex;
+    action(index);
+  }
+  return had;
+}
+
+constexpr bool is_kept(u32 segment) { return segment != kNoSegment; }
+
 }  // namespace
 
 LookAside::LookAside() { segment_.fill(kNoSegment); }
@@ -53,8 +82,7 @@ void LookAside::note_use(u64 page, u32 ptex) {
 }
 
 void LookAside::forget_all() {
-  const auto kept = [](u32 segment) { return segment != kNoSegment; };
-  for_each_match(segment_, kept, [&](u64 i) { drop(i); });
+  for_each_match(segment_, is_kept, [&](u64 i) { drop(i); });
 }
 
 void LookAside::forget_writes() {
@@ -68,27 +96,15 @@ void LookAside::forget_writes_of(u32 frame) {
 }
 
 void LookAside::forget_segment(u64 want, u64 mask) {
-  const u32 low_mask = segment_of(mask), low = segment_of(want);
-  for_each_match(
-      segment_, [low, low_mask](u32 segment) { return ((segment ^ low) & low_mask) == 0; },
-      [&](u64 i) {
-        const u64 read = entries_[i].read_tag.load(std::memory_order_relaxed);
-        const u64 page =
-            read != TlbEntry::kNoTag ? read : entries_[i].write_tag.load(std::memory_order_relaxed);
-        if (page != TlbEntry::kNoTag && (page & mask) == want) drop(i);
-      });
+  const auto page_of = [&](u64 i) {
+    const u64 read = entries_[i].read_tag.load(std::memory_order_relaxed);
+    return read != TlbEntry::kNoTag ? read : entries_[i].write_tag.load(std::memory_order_relaxed);
+  };
+  for_each_in_segment(segment_, want, mask, page_of, [&](u64 i) { drop(i); });
 }
 
 bool LookAside::forget_ptex(u32 ptex, u64 first, u64 pages) {
-  bool had = false;
-  for (u64 i = 0; i < std::min(pages, kTlbEntries); i++) {
-    const u64 index = (first + i) & (kTlbEntries - 1);
-    if (entries_[index].ptex != ptex) continue;
-    had = true;
-    entries_[index].ptex = kRealPtex;
-    drop(index);
-  }
-  return had;
+  return for_each_of_ptex(entries_, ptex, first, pages, [&](u64 i) { drop(i); });
 }
 
 void LookAside::forget_keys(u32 keys) {
@@ -110,30 +126,16 @@ void FetchLookAside::drop(u64 index) {
 }
 
 void FetchLookAside::forget_all() {
-  const auto kept = [](u32 segment) { return segment != kNoSegment; };
-  for_each_match(segment_, kept, [&](u64 i) { drop(i); });
+  for_each_match(segment_, is_kept, [&](u64 i) { drop(i); });
 }
 
 void FetchLookAside::forget_segment(u64 want, u64 mask) {
-  const u32 low_mask = segment_of(mask), low = segment_of(want);
-  for_each_match(
-      segment_, [low, low_mask](u32 segment) { return ((segment ^ low) & low_mask) == 0; },
-      [&](u64 i) {
-        const u64 page = entries_[i].tag.load(std::memory_order_relaxed);
-        if (page != TlbEntry::kNoTag && (page & mask) == want) drop(i);
-      });
+  const auto page_of = [&](u64 i) { return entries_[i].tag.load(std::memory_order_relaxed); };
+  for_each_in_segment(segment_, want, mask, page_of, [&](u64 i) { drop(i); });
 }
 
 bool FetchLookAside::forget_ptex(u32 ptex, u64 first, u64 pages) {
-  bool had = false;
-  for (u64 i = 0; i < std::min(pages, kFetchEntries); i++) {
-    const u64 index = (first + i) & (kFetchEntries - 1);
-    if (entries_[index].ptex != ptex) continue;
-    had = true;
-    entries_[index].ptex = kRealPtex;
-    drop(index);
-  }
-  return had;
+  return for_each_of_ptex(entries_, ptex, first, pages, [&](u64 i) { drop(i); });
 }
 
 }  // namespace baton::cpu
