@@ -132,16 +132,18 @@ struct FetchEntry {
 };
 inline constexpr u64 kFetchEntries = 1024;
 
+/// Bytes from the beginning of State to what generated code keeps in a register beside it.
+inline constexpr u64 kMiddle = 256;
+
 /// Everything that an instruction can touch. Layout is plain so that generated code can address it.
 struct State {
   u64 gpr[33] = {};  ///< gpr[32] is always 0: the decoder maps "RA|0 with RA = 0" to it.
-  u64 nia = 0;       ///< Next instruction address; valid when the engine is left.
-  u64 cia = 0;       ///< Address of the instruction that stopped the engine, or that moves an SPR.
+  // -- what generated code touches most: the fields up to nia are less than 128 bytes behind kMiddle
   u64 lr = 0, ctr = 0;
-  u64 msr = 0;
-  u64 ea_mask = ~u64{0};  ///< All ones with MSR[SF], else 0xFFFFFFFF.
-  u8 cr[8] = {};          ///< One CR field each: LT 8, GT 4, EQ 2, SO 1.
-  u8 xer_so = 0, xer_ov = 0, xer_ca = 0, xer_count = 0;
+  u8 cr[8] = {};                                         ///< One CR field each: LT 8, GT 4, EQ 2, SO 1.
+  u8 xer_so = 0, xer_ov = 0, xer_ca = 0, xer_count = 0;  ///< xer_so: by set_so().
+  /// What a comparison puts into a CR field, XER[SO] included: of what is equal, greater, less.
+  u8 conditions[4] = {2, 4, 8};
   /// Where accesses look: an array of kTlbEntries for the current MSR[DR], MSR[PR]. With MSR[LE] one without
   /// any entry, so that every access takes the slow path, which knows of byte order.
   TlbEntry* dtlb = nullptr;
@@ -152,11 +154,17 @@ struct State {
   /// Completed before run_start. Written by the owner only; others may read how far the thread is.
   std::atomic<u64> instructions{0};
   std::atomic<u32> pending{0};
-  u64 limit = 0;  ///< With pending::kBounded. What comes behind it is at most a page of straight code.
   std::atomic<u32> lines{0};
-  TlbEntry* translations =
-      nullptr;                 ///< What dtlb is without MSR[LE]: where the slow path keeps what it finds.
   FetchEntry* itlb = nullptr;  ///< Array of kFetchEntries for the current MSR[IR], MSR[PR], MSR[LE], MSR[SF].
+  u64 cfar = 0;
+  u64 msr = 0;
+  u64 slow_value = 0;     ///< Where the cold paths of storage accesses leave or find an operand.
+  u64 nia = 0;            ///< Next instruction address; valid when the engine is left.
+  u64 cia = 0;            ///< Address of the instruction that stopped the engine, or that moves an SPR.
+  u64 ea_mask = ~u64{0};  ///< All ones with MSR[SF], else 0xFFFFFFFF.
+  u64 limit = 0;  ///< With pending::kBounded. What comes behind it is at most a page of straight code.
+  TlbEntry* translations =
+      nullptr;  ///< What dtlb is without MSR[LE]: where the slow path keeps what it finds.
   Stop stop = Stop::kNone;
   Fault fault;
   Thread* thread = nullptr;
@@ -172,7 +180,7 @@ struct State {
   u64 srr0 = 0, srr1 = 0, dar = 0;
   u32 dsisr = 0;
   u64 sprg[4] = {};
-  u64 cfar = 0, dscr = 0, amr = 0, ppr = u64{4} << 50, ctrl = 1;
+  u64 dscr = 0, amr = 0, ppr = u64{4} << 50, ctrl = 1;
   u32 vrsave = 0;
   u64 dabr = 0, dabrx = 0;
   u64 mmcr1 = 0, mmcra = 0, siar = 0, sdar = 0;
@@ -184,9 +192,13 @@ struct State {
   u32 reserved_size = 0;
   u64 reserved_ra = 0;     ///< Logical real address of the operand.
   u64 reserved_value = 0;  ///< What the load returned, host order.
-  u64 slow_value = 0;      ///< Where the cold paths of storage accesses leave or find an operand.
   u32 pvr = 0x003E0301, pir = 0;
 };
+
+inline void set_so(State& s, bool so) {
+  s.xer_so = so;
+  for (u8& condition : s.conditions) condition = static_cast<u8>((condition & ~1) | s.xer_so);
+}
 
 /// Counts an event where it happens.
 inline void happened(State& s, Event event) {

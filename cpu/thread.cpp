@@ -57,8 +57,7 @@ Thread::Thread(Domain& domain, u32 pir, Alarm* alarm)
   state_.pir = pir;
   const EngineOptions& engine = domain_.engine();
   if (engine.engine != Engine::kInterpreter)
-    code_cache_ =
-        std::make_unique<stencil::CodeCache>(engine.code_cache_bytes, engine.engine == Engine::kStencil);
+    code_cache_ = std::make_unique<stencil::CodeCache>(engine.code_cache_bytes);
   if (domain_.compiler())
     regions_ = std::make_unique<llvm_engine::Regions>(*this, *domain_.compiler(), engine.region_cache_bytes);
   domain_.add(this);
@@ -76,7 +75,8 @@ void Thread::reset(u64 nia, u64 r3, bool sf) {
   std::fill(std::begin(s.sprg), std::end(s.sprg), 0);
   std::fill(std::begin(s.pmc), std::end(s.pmc), 0);
   std::fill(std::begin(s.slb), std::end(s.slb), SlbEntry{});
-  s.xer_so = s.xer_ov = s.xer_ca = s.xer_count = 0;
+  set_so(s, false);
+  s.xer_ov = s.xer_ca = s.xer_count = 0;
   s.lr = s.ctr = s.fpscr = s.srr0 = s.srr1 = s.dar = s.cfar = s.dscr = s.amr = 0;
   s.dabr = s.dabrx = s.mmcr1 = s.mmcra = s.siar = s.sdar = 0;
   s.dsisr = s.vrsave = s.vscr = 0;
@@ -640,6 +640,13 @@ void Thread::forget_compiled() {
     if (page->code) page->forget_all();
   if (regions_) regions_->forget_all();
   code_cache_->clear();
+}
+
+void Thread::dissolve_runs(OpPage& page, u64 index) {
+  if (!page.code) return;
+  page.code->dissolve(index, index, [&](u64 i) {
+    if (code_cache_->holds(page.ops[i].fn.load(std::memory_order_relaxed))) forget_op(page.ops[i]);
+  });
 }
 
 OpPage* Thread::op_page(u64 frame) {

@@ -173,6 +173,9 @@ class Thread {
   EngineStatistics& statistics() { return statistics_; }
   /// Has what is interpreted of the page decoded again, and compiled. Passes a safepoint.
   void compile_again(OpPage& page);
+  /// Compiled runs of the page that hold the instruction are given up: it gets a way in of its own. Outside
+  /// guest code; code lock held.
+  void dissolve_runs(OpPage& page, u64 index);
   /// After a change of MSR: the translation mode and address width.
   void update_mode();
 
@@ -195,6 +198,7 @@ class Thread {
   void arm_alarm();
   /// What decode() has decoded, compiled by the stencil engine. Code lock held.
   void compile(OpPage& page, u64 first, std::span<const stencil::Decoded> instructions);
+  u64 close_loop(const OpPage& page, u64 first, u64 count, std::span<stencil::Decoded> decoded) const;
   OpPage* op_page(u64 frame);
   /// The code cache is full: every compiled Op is decoded again. Code lock held.
   void forget_compiled();

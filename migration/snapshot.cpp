@@ -106,7 +106,7 @@ void restore_processor(Partition& partition, VirtualProcessor& processor, const 
   // HV never belongs to a partition.
   s.msr = in.msr() & ~cpu::msr::HV;
   for (int i = 0; i < 8; ++i) s.cr[i] = in.cr() >> (28 - 4 * i) & 15;
-  s.xer_so = in.xer() >> 31 & 1;
+  set_so(s, in.xer() >> 31 & 1);
   s.xer_ov = in.xer() >> 30 & 1;
   s.xer_ca = in.xer() >> 29 & 1;
   s.xer_count = in.xer() & 0x7F;

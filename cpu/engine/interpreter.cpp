@@ -349,6 +349,7 @@ void Thread::decode(const Op* at) {
     }
     std::array<stencil::Decoded, kMostDecoded> decoded;
     u64 count = 0;
+    i32 farthest = -1;  // that a branch of this code goes to
     if (compiles && !page.code) page.code = std::make_unique<stencil::PageCode>();
     for (u64 i = first; i < std::min(first + batch, kOpsPerPage); i++) {
       Op& op = page.ops[i];
@@ -378,12 +379,35 @@ void Thread::decode(const Op* at) {
       op.fn.store(fn, std::memory_order_relaxed);
       if (!compiles) continue;
       decoded[count] = {row, {op.a, op.b, op.c, op.d, op.imm}};
-      if (stencil::ends_run(decoded[count++])) break;
+      const stencil::Decoded& last = decoded[count++];
+      farthest = std::max(farthest, stencil::target_in_page(last, i));
+      if (stencil::ends_run(last) && farthest <= static_cast<i32>(i)) break;
     }
-    if (warm && compiles && page.code->worth_compiling())
+    if (warm && compiles && page.code->worth_compiling()) {
+      count = close_loop(page, first, count, decoded);
       compile(page, first, std::span(decoded).first(count));
+    }
   }
   enter_guest();
+}
+
+/// What follows the first `count` instructions from Op `first` on may be compiled already: it is compiled
+/// once more up to the last branch back to those, so that a loop is in one piece wherever it was entered
+/// first. Returns how many instructions there are then.
+u64 Thread::close_loop(const OpPage& page, u64 first, u64 count, std::span<stencil::Decoded> decoded) const {
+  u64 closed = count;
+  for (u64 n = count; n < decoded.size() && first + n < kOpsPerPage; n++) {
+    const u64 index = first + n;
+    const Op& op = page.ops[index];
+    if (!code_cache_->holds(op.fn.load(std::memory_order_relaxed))) break;
+    const isa::Row* row = isa::decode(word_at(domain_, page, index));
+    if (!row || isa::availability(*row, domain_.level()) != isa::Availability::kAlways) break;
+    decoded[n] = {row, {op.a, op.b, op.c, op.d, op.imm}};
+    const i32 target = stencil::target_in_page(decoded[n], index);
+    if (target >= static_cast<i32>(first) && target < static_cast<i32>(first + count)) closed = n + 1;
+    if (stencil::ends_run(decoded[n])) break;
+  }
+  return closed;
 }
 
 void Thread::compile(OpPage& page, u64 first, std::span<const stencil::Decoded> instructions) {
@@ -420,12 +444,32 @@ void finish_counting(State& s) {
   s.events.in_progress = 0;
 }
 
-[[CALLS_COMPILED_CODE]] void interpret(State& s) {
-  const Op* op = s.run_start = s.page_ops + (s.nia >> 2 & (kOpsPerPage - 1));
-  op->fn.load(std::memory_order_relaxed)(s, op);
+namespace {
+
+/// A handler, entered as compiled code expects it: rbp is kMiddle behind State, and no handler changes it.
+/// The arguments are in r12, r13 and r14.
+[[gnu::naked, clang::preserve_none]] void enter(State&, const Op*, Handler) {
+  asm("push %%rbp\n"
+      ".cfi_adjust_cfa_offset 8\n"
+      ".cfi_rel_offset %%rbp, 0\n"
+      "lea %c0(%%r12), %%rbp\n"
+      "call *%%r14\n"
+      "pop %%rbp\n"
+      ".cfi_adjust_cfa_offset -8\n"
+      ".cfi_restore %%rbp\n"
+      "ret"
+      :
+      : "i"(kMiddle));
 }
 
-[[CALLS_COMPILED_CODE]] void interpret_one(State& s) {
+}  // namespace
+
+void interpret(State& s) {
+  const Op* op = s.run_start = s.page_ops + (s.nia >> 2 & (kOpsPerPage - 1));
+  enter(s, op, op->fn.load(std::memory_order_relaxed));
+}
+
+void interpret_one(State& s) {
   const u64 index = s.nia >> 2 & (kOpsPerPage - 1);
   Op* op = s.page_ops + index;
   s.run_start = op;
@@ -434,7 +478,7 @@ void finish_counting(State& s) {
   if (const auto& code = reinterpret_cast<OpPage*>(s.page_ops)->code) fn = code->plain[index];
   s.pending.fetch_or(pending::kStep);
   const Handler following = op[1].fn.exchange(return_at);
-  fn(s, op);
+  enter(s, op, fn);
   // Unless it was forgotten meanwhile.
   Handler stop = return_at;
   op[1].fn.compare_exchange_strong(stop, following);

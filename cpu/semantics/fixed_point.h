@@ -19,7 +19,7 @@ template <bool Rc>
 
 inline void set_ov(State& s, bool overflow) {
   s.xer_ov = overflow;
-  s.xer_so |= static_cast<u8>(overflow);
+  set_so(s, s.xer_so | overflow);
 }
 
 /// x + y + carry_in; CA and OV come from bit 0 or bit 32 of the adder by MSR[SF] (4.1). OV before CR0, which

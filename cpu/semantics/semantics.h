@@ -77,7 +77,7 @@ inline u64 get_xer(const State& s) {
   return u64{s.xer_so} << 31 | u64{s.xer_ov} << 30 | u64{s.xer_ca} << 29 | s.xer_count;
 }
 inline void set_xer(State& s, u64 value) {
-  s.xer_so = value >> 31 & 1;
+  set_so(s, value >> 31 & 1);
   s.xer_ov = value >> 30 & 1;
   s.xer_ca = value >> 29 & 1;
   s.xer_count = value & 0x7F;

@@ -237,7 +237,7 @@ TEST_F(IsaRules, DoublewordRotates) {
 TEST_F(IsaRules, CompareWordsAndDoublewords) {
   m.s.gpr[4] = 0x00000001FFFFFFFF;
   m.s.gpr[5] = 1;
-  m.s.xer_so = 1;
+  set_so(m.s, true);
   const auto field7 = [&](u32 word) {
     m.execute(word);
     return m.s.cr[7];

@@ -223,8 +223,8 @@ class Lockstep : public testing::Test {
   /// Straight-line integer code of all registers, long enough that not all of them fit into the host's; loads
   /// and stores are around r1 to r7, which nothing else writes, some of them where there is nothing. Entered
   /// at each instruction. `dense`: most of it is loads and stores from two bases near the end of a page, and
-  /// writes are tracked.
-  void integer_code(u64 seed, bool dense = false) {
+  /// writes are tracked. `branches`: ahead and in loops, and LR and CTR are moved about.
+  void integer_code(u64 seed, bool dense = false, bool branches = false) {
     constexpr unsigned kLength = 60;
     start(seed, u64{1} << 20);
     const unsigned bases = dense ? 2 : 7;
@@ -232,17 +232,26 @@ class Lockstep : public testing::Test {
     std::vector<const isa::Row*> rows;
     for (const isa::Row& row : isa::table())
       if (row.privilege == isa::Privilege::User && row.facility == isa::Facility::Base &&
-          row.form != isa::Form::XFX && !isa::is_branch(row.value) &&
+          row.form != isa::Form::XFX && !isa::is_branch(row.value) && !(branches && row.mnemonic[0] == 't') &&
           !std::string_view(row.mnemonic).starts_with("lsw"))
         rows.push_back(&row);
     const auto accesses = [](const isa::Row& row) {
       return row.mnemonic[0] == 'l' || std::string_view(row.mnemonic).starts_with("st");
     };
+    // A loop by CTR, and within it others by r15, which go round once.
+    const u64 end = 40 + random() % 16;
+    std::vector<u64> inner;
+    for (u64 at = 8 + random() % 12; branches && at + 3 < end; at += 3 + random() % 20) inner.push_back(at);
     for (unsigned i = 0; i < kLength; i++) {
       using isa::Id;
       constexpr Id kPlain[] = {Id::lbz, Id::lhz, Id::lha, Id::lwz, Id::lwa,
                                Id::ld,  Id::stb, Id::sth, Id::stw, Id::std};
+      constexpr Id kUsual[] = {Id::add,   Id::addi,   Id::subf,   Id::and_op, Id::or_op, Id::xor_op,
+                               Id::cmp,   Id::cmpi,   Id::cmpl,   Id::cmpli,  Id::extsw, Id::andi_rc,
+                               Id::adde,  Id::rlwinm, Id::rldicl, Id::srawi,  Id::lbz,   Id::lwz,
+                               Id::lwzux, Id::ld,     Id::stw,    Id::stdu,   Id::add_rc};
       const isa::Row* chosen = rows[random() % rows.size()];
+      if (branches && i % 8) chosen = &isa::table()[static_cast<u64>(kUsual[random() % std::size(kUsual)])];
       if (dense && i % 8) chosen = &isa::table()[static_cast<u64>(kPlain[random() % std::size(kPlain)])];
       const isa::Row& row = *chosen;
       u32 word = test::random_word(row, random);
@@ -250,7 +259,9 @@ class Lockstep : public testing::Test {
       if (storage) {
         const u64 base = 1 + random() % bases;
         // Now and then a base is what is loaded.
-        const u64 value = dense && random() % 16 == 0 ? base : 8 + random() % 24;
+        const u64 value = dense && random() % 16 == 0 ? base
+                          : branches                  ? 16 + random() % 16
+                                                      : 8 + random() % 24;
         word = (word & ~0x03FF0000u) | static_cast<u32>(value << 21 | base << 16);
         if (row.form == isa::Form::X) word &= ~0xF800u;
         if (row.form == isa::Form::D || row.form == isa::Form::DS) word &= dense ? ~0xFF80u : ~0xFC00u;
@@ -260,16 +271,38 @@ class Lockstep : public testing::Test {
       if (!storage) word |= writes & ~row.mask;
       // A comparison and who asks for it.
       const u32 asks = random() % 4 ? 0x40800008 : 0x4C800020;
-      if (random() % (dense ? 24 : 6) == 0) word = asks | (random() % 2) << 24 | (random() % 32) << 16;
+      if (!branches && random() % (dense ? 24 : 6) == 0)
+        word = asks | (random() % 2) << 24 | (random() % 32) << 16;
+      if (branches && i % 4 == 3) {
+        u64 to = i + 1 + random() % (kLength - i);
+        for (const u64 at : inner)
+          if (to > at && to < at + 3) to = at + 3;  // Not past where it counts.
+        const u64 ahead = 4 * (to - i), anything = (16 + random() % 16) << 21;
+        const u64 ways[] = {
+            0x40800000 | (random() % 2) << 24 | (random() % 32) << 16 | ahead,  // bc
+            0x48000000 | ahead | random() % 2,                                  // b, bl
+            0x7C0803A6 | anything,                                              // mtlr
+            0x7C0802A6 | anything,                                              // mflr
+            0x7C0902A6 | anything,                                              // mfctr
+        };
+        constexpr unsigned kOften[] = {0, 0, 0, 0, 0, 1, 1, 2, 3, 3, 4};
+        word = static_cast<u32>(ways[kOften[random() % std::size(kOften)]]);
+      }
       store(kCode + 4 * i, word);
+    }
+    if (branches) store(kCode + 4 * end, 0x42000000 | (-4 * static_cast<i64>(1 + random() % 38) & 0xFFFC));
+    for (const u64 at : inner) {
+      store(kCode + 4 * at, 0x39EFFFFF);      // addi r15, r15, -1
+      store(kCode + 4 * at + 4, 0x2FAF0000);  // cmpdi cr7, r15, 0
+      store(kCode + 4 * at + 8, 0x419D0000 | (-4 * static_cast<i64>(2 + random() % 7) & 0xFFFC));
     }
     for (unsigned i = 0; i < 4; i++) store(kCode + 4 * (kLength + i), 0x44000022);
     for (unsigned i = 0; i < kLength && !HasFailure(); i++) {
       SCOPED_TRACE(testing::Message() << "seed " << seed << " entered at " << i);
       for (const unsigned from : {0u, i}) {
         fresh();
-        const u64 wild = random() % 8, anywhere = random() | u64{1} << 40;
-        const u64 near_end = random() % 160;
+        const u64 wild = random() % (branches ? 64 : 8), anywhere = random() | u64{1} << 40;
+        const u64 near_end = random() % 160, rounds = 1 + random() % 20;
         const bool takes_marks = dense && random() % 4 == 0;
         for (auto& side : sides) {
           State& s = side->s;
@@ -279,12 +312,14 @@ class Lockstep : public testing::Test {
                        : dense   ? kData + r * 0x1000 - near_end
                                  : kData + 0x800 + r * 0xF30;
           s.gpr[0] = 8;
-          s.xer_so = seed & 1;
+          set_so(s, seed & 1);
+          if (branches) s.ctr = rounds, s.gpr[15] = rounds * 2;
           if (!takes_marks) continue;
           side->domain.memory().dirty().clear_all();
           side->domain.withhold_writes();
         }
-        step(kWhole);
+        // With a limit every branch back asks whether it is reached.
+        step(branches ? Thread::kNoLimit : kWhole);
         if (dense) compare_dirty();
       }
     }
@@ -454,6 +489,27 @@ TEST_F(Lockstep, IntegerCodeInRegistersOfTheHost) {
 
 TEST_F(Lockstep, AccessesFromOneBase) {
   for (u64 seed = 1101; seed <= 1140 && !HasFailure(); seed++) integer_code(seed, true);
+}
+
+TEST_F(Lockstep, LoopsAndJoinsInRegistersOfTheHost) {
+  for (u64 seed = 1201; seed <= 1260 && !HasFailure(); seed++) integer_code(seed, seed % 4 == 0, true);
+}
+
+TEST_F(Lockstep, ACallAfterLrWasInARegister) {
+  start(1, u64{1} << 20);
+  const u32 code[] = {
+      0x7E0803A6,  // mtlr r16
+      0x4800000D,  // bl to the last mflr, which nothing else reaches
+      0x60000000,  // nop
+      0x48000008,  // b to the end
+      0x7E2802A6,  // mflr r17
+      0x44000022,
+  };
+  for (std::size_t i = 0; i < std::size(code); i++) store(kCode + 4 * i, code[i]);
+  fresh();
+  for (auto& side : sides) side->s.nia = kCode;
+  step(Thread::kNoLimit);
+  EXPECT_TRUE(ended);
 }
 
 TEST_F(Lockstep, CodeThatBecomesWarm) {

@@ -200,7 +200,7 @@ void Machine::fill_registers(Random& random, unsigned i) {
     s.vr[r] = u128{random_value(random)} << 64 | random_value(random);
   }
   for (u8& field : s.cr) field = static_cast<u8>(random.below(16));
-  s.xer_so = random.below(2);
+  set_so(s, random.below(2));
   s.xer_ov = random.below(2);
   s.xer_ca = random.below(2);
   s.xer_count = static_cast<u8>(random.below(128));

@@ -40,7 +40,8 @@ TEST_F(Snapshot, EveryRegisterComesBack) {
   s.ctr = random();
   s.msr = cpu::msr::SF | cpu::msr::EE | cpu::msr::ME | cpu::msr::IR | cpu::msr::DR | cpu::msr::RI;
   for (u8& field : s.cr) field = random() & 15;
-  s.xer_so = s.xer_ca = 1;
+  set_so(s, true);
+  s.xer_ca = 1;
   s.xer_count = 0x55;
   s.fpscr = random() & 0xFFFFFFFF;
   for (u64* value : {&s.srr0, &s.srr1, &s.dar, &s.cfar, &s.dscr, &s.amr, &s.ppr, &s.dabr, &s.mmcr1, &s.mmcra,

@@ -271,6 +271,9 @@ void Regions::install() {
       listener->compiled(code, hot->compiled.code.size(), hot->ea);
     hot->compiled.code = {};
     hot->code = code;
+    // Code that was compiled with an entry in its middle would not come by.
+    for (const Block& block : hot->region.blocks)
+      if (block.entry) thread_.dissolve_runs(*hot->region.pages[block.page].ops, block.index);
     hot->entries([&](Op& op) {
       const Handler before = op.fn.load(std::memory_order_relaxed);
       hot->replaced.push_back(before);

@@ -108,6 +108,7 @@ class Assembler {
   void move_if(If condition, Host to, Host from) {
     op(true, 0x0F40u | static_cast<u32>(condition), to, from);
   }
+  void move_if(If condition, Host to, At from) { op(false, 0x0F40u | static_cast<u32>(condition), to, from); }
   void store_byte(At to, u8 value) {
     prefix(false, 0xC6, Host::rax, to.index, to.base, false);
     address(0, to);
@@ -117,12 +118,6 @@ class Assembler {
     prefix(false, 0xF6, Host::rax, m.index, m.base, false);
     address(0, m);
     byte(bits);
-  }
-  /// Carry flag from bit 0 of a byte that has another behind it.
-  void carry_from(At m) {
-    prefix(false, 0x0FBA, Host::rax, m.index, m.base, false);
-    address(4, m);
-    byte(0);
   }
   void push(Host reg) { prefix(false, 0x50u | low(reg), Host::rax, Host::rsp, reg, false); }
   void pop(Host reg) { prefix(false, 0x58u | low(reg), Host::rax, Host::rsp, reg, false); }

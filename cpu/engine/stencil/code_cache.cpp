@@ -204,7 +204,7 @@ bool CodeCache::allowed() {
   }
 }
 
-CodeCache::CodeCache(u64 bytes, bool jumps) : mapping_(bytes), jumps_(jumps) {
+CodeCache::CodeCache(u64 bytes) : mapping_(bytes) {
   syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
 
   // Thunks: jmp *0(%rip), and the address.
@@ -315,14 +315,13 @@ u64 CodeCache::place_entry(u64 to, u8 forwarded) {
   return cold_;
 }
 
-namespace {
-
-/// The Op that a direct branch at Op `index` goes to, or -1 if it leaves the page.
 i32 target_in_page(const Decoded& branch, u64 index) {
   if (!branch.row || !direct_branch(branch.row->id)) return -1;
   const i64 target = static_cast<i64>(index) + branch.operands.imm / 4;
   return target >= 0 && target < static_cast<i64>(kOpsPerPage) ? static_cast<i32>(target) : -1;
 }
+
+namespace {
 
 /// The register that a field of an instruction numbers.
 u8 reg(const isa::Operands& o, char field) { return field == 'a' ? o.a : field == 'b' ? o.b : o.c; }
@@ -368,7 +367,7 @@ u8 forwarded_by(const Decoded& instruction, u8 forwarded) {
 /// What is known of a block before it is compiled.
 struct CodeCache::Block {
   Block(u64 first_op, std::span<const Decoded> all)
-      : first(first_op), instructions(all), run(all.size()), leads(all.size()) {
+      : first(first_op), instructions(all), run(all.size()), leads(all.size()), last_back(all.size()) {
     u32 runs = 0;
     for (std::size_t i = 0; i < all.size(); i++) {
       const Decoded& instruction = all[i];
@@ -377,8 +376,12 @@ struct CodeCache::Block {
       if (!compiled) runs++;
       run[i] = runs;
       if (!compiled || synchronises(instruction.row->id)) runs++;
-      if (contains(target)) leads[static_cast<u64>(target) - first] = true;
-      if (i + 1 < all.size() && instruction.row && links(instruction.row->id)) leads[i + 1] = true;
+      if (contains(target)) {
+        const u64 to = static_cast<u64>(target) - first;
+        leads[to] = true;
+        if (to <= i) last_back[to] = i + 1;
+      }
+      if (i + 1 < all.size() && (ends_run(instruction) || links(instruction.row->id))) leads[i + 1] = true;
     }
   }
   bool contains(i32 op) const {
@@ -389,6 +392,14 @@ struct CodeCache::Block {
     return contains(target) && run[index - first] == run[static_cast<u64>(target) - first];
   }
 
+  /// The instruction in front of the i-th goes on there.
+  bool falls_into(u64 i) const {
+    return i != 0 && !ends_run(instructions[i - 1]) && !links(instructions[i - 1].row->id);
+  }
+  /// From the i-th instruction on, up to the last that branches back to it.
+  std::span<const Decoded> loop(u64 i) const {
+    return last_back[i] > i ? instructions.subspan(i, last_back[i] - i) : std::span<const Decoded>();
+  }
   /// From the i-th instruction on, those in front of the next that control may come to from elsewhere.
   std::span<const Decoded> straight(u64 i) const {
     const auto next = std::find(leads.begin() + static_cast<std::ptrdiff_t>(i) + 1, leads.end(), true);
@@ -397,18 +408,19 @@ struct CodeCache::Block {
 
   u64 first;
   std::span<const Decoded> instructions;
-  std::vector<u32> run;     ///< Which run each belongs to.
-  std::vector<bool> leads;  ///< Control may come to it from elsewhere.
+  std::vector<u32> run;        ///< Which run each belongs to.
+  std::vector<bool> leads;     ///< Control may come to it from elsewhere.
+  std::vector<u64> last_back;  ///< Behind the last branch back to it; 0: there is none.
 };
 
 void CodeCache::compile(OpPage& page, u64 first, std::span<const Decoded> instructions) {
   static const Stencil* const leave = find("go_on");
   const Block block(first, instructions);
-  std::vector<u64> entries(instructions.size());  // Offsets of hot parts; 0: none.
+  std::vector<u64> entries(instructions.size());  // Offsets of where copies jump to; 0: none.
   u64 run = first;                                // where the current one begins
   u8 forwarded = kNone;
   // Little-endian code looks for no translation of data.
-  DirectCode direct(mapping_.writable, hot_, cold_, shared_, targets_, page.narrow);
+  DirectCode direct(mapping_.writable, hot_, cold_, shared_, first, instructions.size(), page.narrow);
   const auto end_run = [&](u64 next) {
     direct.settle();
     forwarded = kNone;
@@ -426,19 +438,20 @@ void CodeCache::compile(OpPage& page, u64 first, std::span<const Decoded> instru
     const u64 i = index - first;
     const Decoded& instruction = instructions[i];
     if (block.leads[i]) {
-      direct.settle();
+      direct.arrive(static_cast<i32>(index), block.falls_into(i), block.loop(i));
       forwarded = kNone;
     }
     if (!page.little) {
       const i32 target = target_in_page(instruction, index);
       if (forwarded != kNone) direct.adopt(forwarded);
-      const u64 hot = hot_;
-      const DirectCode::Written written = direct.write(
-          block.straight(i), {static_cast<i32>(index), target, jumps_ && block.inside(index, target)});
+      const DirectCode::Written written =
+          direct.write(block.straight(i), {static_cast<i32>(index), target, block.inside(index, target)});
       if (written.at_all) {
         forwarded = kNone;
-        entries[i] = hot;
-        if (written.entry != 0) enter_at(index, written.entry);
+        if (written.entry != 0) {
+          entries[i] = written.entry;
+          enter_at(index, written.entry);
+        }
         continue;
       }
       direct.settle();
@@ -451,7 +464,7 @@ void CodeCache::compile(OpPage& page, u64 first, std::span<const Decoded> instru
         const bool forwards = forwarded != kNone && instruction.operands.b == forwarded;
         const Stencils& stencils = forwards ? both->from_b : both->usual;
         // Who branches to the second one finds the interpreter's handler there.
-        place(jumps_ && block.inside(index, target) ? *stencils.inside : *stencils.usual,
+        place(block.inside(index, target) ? *stencils.inside : *stencils.usual,
               {.operands = instruction.operands, .index = static_cast<i32>(index + 1), .target = target});
         entries[i] = entry;
         enter_at(index, forwarded != kNone ? place_entry(entry, forwarded) : entry);
@@ -460,8 +473,7 @@ void CodeCache::compile(OpPage& page, u64 first, std::span<const Decoded> instru
       }
     }
     const i32 target = target_in_page(instruction, index);
-    const Chosen chosen =
-        stencil_for(instruction, target >= 0, jumps_ && block.inside(index, target), forwarded);
+    const Chosen chosen = stencil_for(instruction, target >= 0, block.inside(index, target), forwarded);
     if (chosen.stencil) {
       place(*chosen.stencil,
             {.operands = instruction.operands, .index = static_cast<i32>(index), .target = target});
@@ -478,6 +490,7 @@ void CodeCache::compile(OpPage& page, u64 first, std::span<const Decoded> instru
     }
   }
   end_run(end);
+  direct.finish();
   for (const auto& [at, target] : targets_) put(at, entries[static_cast<u64>(target) - first] - at - 4, 4);
 }
 

@@ -21,6 +21,8 @@ struct Decoded {
 
 /// True if control never goes on to the instruction behind.
 bool ends_run(const Decoded& instruction);
+/// The Op that a direct branch at Op `index` goes to, or -1 if it leaves the page or is none.
+i32 target_in_page(const Decoded& branch, u64 index);
 
 /// What the directly written code of a cache (direct.h) has in common, as offsets in the mapping.
 struct SharedCode {
@@ -60,12 +62,19 @@ class PageCode {
   /// True if there were any.
   template <class Reset>
   bool kill(u64 first, u64 last, Reset&& reset) {
+    const u64 killed = dissolve(first, last, reset);
+    kills_ += static_cast<u32>(killed);
+    return killed != 0;
+  }
+  /// The same for another reason than a write, after which code has not become less worth compiling. Returns
+  /// how many runs there were.
+  template <class Reset>
+  u64 dissolve(u64 first, u64 last, Reset&& reset) {
     return std::erase_if(runs_, [&](const Run& run) {
-             if (run.last < first || run.first > last) return false;
-             for (u64 i = run.first; i <= run.last; i++) reset(i);
-             kills_++;
-             return true;
-           }) != 0;
+      if (run.last < first || run.first > last) return false;
+      for (u64 i = run.first; i <= run.last; i++) reset(i);
+      return true;
+    });
   }
 
  private:
@@ -88,8 +97,7 @@ class CodeCache {
   /// True if the host lets us write code and execute it.
   static bool allowed();
   /// Throws std::runtime_error if it does not, std::bad_alloc if it has no room.
-  /// `jumps`: branches within their run jump, past whatever another engine puts into Op::fn there.
-  CodeCache(u64 bytes, bool jumps);
+  explicit CodeCache(u64 bytes);
   ~CodeCache();
   CodeCache(const CodeCache&) = delete;
   CodeCache& operator=(const CodeCache&) = delete;
@@ -106,6 +114,10 @@ class CodeCache {
   u64 bytes_used() const;
   /// Where the next compiled code begins.
   const u8* next() const { return mapping_.executable + hot_; }
+  /// True for the code of this cache.
+  bool holds(Handler code) const {
+    return reinterpret_cast<u64>(code) - reinterpret_cast<u64>(mapping_.executable) < mapping_.size;
+  }
 
  private:
   struct Filling;
@@ -127,7 +139,6 @@ class CodeCache {
   };
 
   Mapping mapping_;
-  bool jumps_;
   u64 base_ = 0;  ///< Where code begins, behind thunks and pool.
   u64 hot_ = 0;   ///< Next free byte for hot parts, which grow up.
   u64 cold_ = 0;  ///< First byte used by cold parts, which grow down.

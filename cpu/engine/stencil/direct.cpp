@@ -16,12 +16,16 @@ using enum Host;
 
 namespace {
 
-/// Those of State's fields, whose address is in r12.
-constexpr At field(u64 offset) { return {r12, static_cast<i32>(offset)}; }
+/// Those of State's fields, whose address is in r12. kMiddle behind it is in rbp all the time, so that what
+/// is touched most takes a displacement of one byte.
+constexpr At field(u64 offset) {
+  const i64 from_middle = static_cast<i64>(offset) - static_cast<i64>(kMiddle);
+  if (offset >= 128 && from_middle < 128) return {rbp, static_cast<i32>(from_middle)};
+  return {r12, static_cast<i32>(offset)};
+}
 #define FIELD(name) field(offsetof(State, name))
-constexpr At gpr(u8 guest) { return field(offsetof(State, gpr) + 8u * guest); }
 
-/// rax, rcx and rsi are what an instruction needs for itself, r12 is State, rbp the interpreter's caller's.
+/// rax, rcx and rsi are what an instruction needs for itself, r12 and rbp are State.
 /// Those that functions preserve come first.
 constexpr Host kHosts[] = {rbx, r13, r14, r15, rdx, rdi, r8, r9, r10, r11};
 constexpr bool preserved(Host host) { return host == rbx || host >= r13; }
@@ -45,12 +49,15 @@ struct DirectCode::Piece : Assembler {
   struct Distance {
     u8* at;
     u64 to;
-    bool op;  ///< `to` is the index of an Op of the run.
+    bool op;    ///< `to` is the index of an Op of the run.
+    bool back;  ///< It lies in front.
   };
   std::array<Distance, 8> distances{};
   unsigned count = 0;
-  void go(u8* at_distance, u64 to) { distances[count++] = {at_distance, to, false}; }
-  void go_to_op(u8* at_distance, i32 op) { distances[count++] = {at_distance, static_cast<u64>(op), true}; }
+  void go(u8* at_distance, u64 to) { distances[count++] = {at_distance, to, false, false}; }
+  void go_to_op(u8* at_distance, i32 op, bool back) {
+    distances[count++] = {at_distance, static_cast<u64>(op), true, back};
+  }
 };
 
 /// What is in registers of the host at some point.
@@ -64,6 +71,20 @@ struct DirectCode::Storage {
   bool is_signed = false, store = false, update = false, indexed = false;
 };
 
+/// Where State has it.
+At DirectCode::slot(u8 guest) {
+  switch (guest) {
+    case kLr:
+      return FIELD(lr);
+    case kCtr:
+      return FIELD(ctr);
+    case kLookAside:
+      return FIELD(dtlb);
+    default:
+      return field(offsetof(State, gpr) + 8u * guest);
+  }
+}
+
 void DirectCode::put(u64 at, u64 to) {
   const u32 distance = static_cast<u32>(to - at - 4);
   std::memcpy(bytes_ + at, &distance, 4);
@@ -74,7 +95,7 @@ void DirectCode::place(const Piece& piece, u64 at) {
     const auto& d = piece.distances[i];
     const u64 from = at + static_cast<u64>(d.at - piece.begin);
     if (d.op)
-      targets_.emplace_back(from, static_cast<i32>(d.to));
+      jumps_.push_back({from, static_cast<i32>(d.to), d.back});
     else
       put(from, d.to);
   }
@@ -142,7 +163,7 @@ Host DirectCode::take() {
 void DirectCode::drop(Host host) {
   u8& guest = guests_[static_cast<u8>(host)];
   if (guest == kNobody) return;
-  if (changed_ >> guest & 1) a_.store(gpr(guest), host);
+  if (changed_ >> guest & 1) a_.store(slot(guest), host);
   changed_ &= ~(u64{1} << guest);
   hosts_[guest] = kNowhere;
   guest = kNobody;
@@ -159,7 +180,7 @@ void DirectCode::map(u8 guest, Host host) {
 Host DirectCode::use(u8 guest) {
   if (hosts_[guest] == kNowhere) {
     const Host host = take();
-    a_.load(host, guest == kLookAside ? FIELD(dtlb) : gpr(guest));
+    a_.load(host, slot(guest));
     map(guest, host);
   } else {
     map(guest, hosts_[guest]);
@@ -177,11 +198,14 @@ Host DirectCode::define(u8 guest) {
 
 /// Makes State current; the flags stay as they are.
 void DirectCode::clean() {
+  clean(a_);
+  changed_ = 0;
+}
+void DirectCode::clean(Assembler& a) const {
   for (u64 left = changed_; left != 0; left &= left - 1) {
     const u8 guest = static_cast<u8>(std::countr_zero(left));
-    a_.store(gpr(guest), hosts_[guest]);
+    a.store(slot(guest), hosts_[guest]);
   }
-  changed_ = 0;
 }
 
 DirectCode::Kept DirectCode::kept() const { return {guests_, changed_}; }
@@ -199,6 +223,102 @@ void DirectCode::settle() {
   hosts_.fill(kNowhere);
   flags_ = {};
   window_ = {};
+}
+
+// ---- where control comes from elsewhere
+
+/// Somebody who goes there has what registers hold now, and State is current.
+void DirectCode::reach(Label& label) {
+  std::array<u8, 16> here = guests_;
+  // What was found for accesses is for those in front of the label.
+  if (hosts_[kAddend] != kNowhere) here[static_cast<u8>(hosts_[kAddend])] = kNobody;
+  if (!std::exchange(label.reached, true)) {
+    label.guests = here;
+    return;
+  }
+  for (std::size_t i = 0; i < here.size(); i++)
+    if (label.guests[i] != here[i]) label.guests[i] = kNobody;
+}
+
+void DirectCode::arrive(i32 index, bool falls_in, std::span<const Decoded> loop) {
+  Label& here_is = label(index);
+  a_.at = bytes_ + hot_;
+  clean();
+  if (falls_in) reach(here_is);
+  flags_ = {};
+  window_ = {};
+  hosts_.fill(kNowhere);
+  guests_.fill(kNobody);
+  if (here_is.reached) guests_ = here_is.guests;
+  for (const Host host : kHosts)
+    if (const u8 guest = guests_[static_cast<u8>(host)]; guest != kNobody) hosts_[guest] = host;
+  here_is.join = here();
+  if (!loop.empty()) preload(loop);
+  hot_ = here_is.loop = here();
+  here_is.guests = guests_;
+}
+
+/// The registers that an instruction names, as bits.
+u64 DirectCode::named(const Decoded& instruction) {
+  struct Fields {
+    bool a, b, c;
+  };
+  static const std::vector<Fields> fields = [] {
+    std::vector<Fields> all;
+    for (const isa::Row& row : isa::table()) {
+      const std::string_view operands = row.operands;
+      const auto has = [&](std::string_view bits) {
+        return operands.find(std::string("GPR").append(bits)) != std::string_view::npos ||
+               operands.find(std::string("GPR|0").append(bits)) != std::string_view::npos;
+      };
+      all.push_back({has("[6:10]"), has("[11:15]"), has("[16:20]")});
+    }
+    return all;
+  }();
+  const auto& [a, b, c] = fields[static_cast<std::size_t>(instruction.row->id)];
+  const isa::Operands& o = instruction.operands;
+  const auto bit = [](bool is_one, u8 number) { return is_one && number < 32 ? u64{1} << number : 0; };
+  u64 bits = bit(a, o.a) | bit(b, o.b) | bit(c, o.c);
+  if (instruction.row->id == Id::bc && !(o.a & 4)) bits |= u64{1} << kCtr;
+  return bits;
+}
+
+/// Brings what a loop names most often, so that it finds it in registers each time.
+void DirectCode::preload(std::span<const Decoded> loop) {
+  std::array<u32, kGuests> times{};
+  for (const Decoded& instruction : loop) {
+    if (!instruction.row) return;
+    for (u64 left = named(instruction); left != 0; left &= left - 1) times[std::countr_zero(left)]++;
+    times[kLookAside] += storage_of(instruction.row->id) != nullptr;
+  }
+  std::array<u8, kGuests> order;
+  for (u8 i = 0; i < kGuests; i++) order[i] = i;
+  std::ranges::sort(order, [&](u8 x, u8 y) { return times[x] != times[y] ? times[x] > times[y] : x < y; });
+  // One register is left for what was found.
+  const std::span most = std::span(order).first(std::size(kHosts) - 1);
+  for (const Host host : kHosts)
+    if (const u8 guest = guests_[static_cast<u8>(host)];
+        guest != kNobody && std::ranges::find(most, guest) == most.end())
+      drop(host);
+  for (const u8 guest : most) {
+    locked_ = 0;
+    if (times[guest] != 0) use(guest);
+  }
+}
+
+/// Has registers hold what the loop to whose head a branch goes back expects.
+void DirectCode::conform(const Label& head, Piece& p) {
+  for (const Host host : kHosts) {
+    const u8 guest = head.guests[static_cast<u8>(host)];
+    if (guest != kNobody && guest != guests_[static_cast<u8>(host)]) bring(host, guest, p);
+  }
+}
+
+void DirectCode::finish() {
+  for (const Jump& jump : jumps_) {
+    const Label& to = label(jump.target);
+    put(jump.at, jump.back ? to.loop : to.join);
+  }
 }
 
 u64 DirectCode::enter(const Kept& kept, u64 at) {
@@ -230,25 +350,19 @@ DirectCode::Written DirectCode::write(std::span<const Decoded> code, const Place
   return {true, empty ? begin : enter(before, begin)};
 }
 
-/// With the flags of a comparison: what conditional moves choose from. Before it, as it leaves no flags
-/// alone.
-void DirectCode::prepare_field() {
-  a_.op(false, kZeroByte, rax, FIELD(xer_so));
-  a_.lea(false, rcx, {rax, 2});
-  a_.lea(false, rsi, {rax, 4});
-  a_.lea(false, rax, {rax, 8});
-}
-/// Leaves the flags alone.
+/// From the flags of a comparison, which it leaves alone.
 void DirectCode::set_field(u8 number, bool is_signed) {
-  a_.move_if(is_signed ? If::greater : If::above, rcx, rsi);
-  a_.move_if(is_signed ? If::less : If::carry, rcx, rax);
+  // Four bytes are read, and one of them counts.
+  const auto condition = [](u64 i) { return field(offsetof(State, conditions) + i); };
+  a_.op(false, 0x8B, rcx, condition(0));
+  a_.move_if(is_signed ? If::greater : If::above, rcx, condition(1));
+  a_.move_if(is_signed ? If::less : If::carry, rcx, condition(2));
   a_.op(false, kStoreByte, rcx, field(offsetof(State, cr) + number));
   flags_ = {number, is_signed};
 }
 
 /// CR0 of a result.
 void DirectCode::record(Host value) {
-  prepare_field();
   a_.op(!narrow_, kTest, value, value);
   set_field(0, true);
 }
@@ -256,7 +370,6 @@ void DirectCode::record(Host value) {
 void DirectCode::compare(const isa::Operands& o, bool is_signed, bool with_immediate) {
   const Host x = use(o.b);
   const Host y = with_immediate ? kNowhere : use(o.c);
-  prepare_field();
   if (with_immediate)
     a_.immediate(o.d == 0, kCmp, x, o.imm);
   else
@@ -596,15 +709,21 @@ bool DirectCode::compute(const Decoded& instruction) {
       return true;
     case Id::mfspr:
       if (o.imm != sem::kSprLr && o.imm != sem::kSprCtr) return false;
-      a_.load(define(o.a), o.imm == sem::kSprLr ? FIELD(lr) : FIELD(ctr));
+      copy(o.a, o.imm == sem::kSprLr ? kLr : kCtr);
       return true;
     case Id::mtspr:
       if (o.imm != sem::kSprLr && o.imm != sem::kSprCtr) return false;
-      a_.store(o.imm == sem::kSprLr ? FIELD(lr) : FIELD(ctr), use(o.a));
+      copy(o.imm == sem::kSprLr ? kLr : kCtr, o.a);
       return true;
     default:
       return !narrow_ && carry(id, o);
   }
+}
+
+/// The carry flag <- XER[CA]. Only its byte is read: it may just have been written.
+void DirectCode::carry_in() {
+  a_.op(false, kZeroByte, rcx, FIELD(xer_ca));
+  a_.unary(false, kNegate, rcx);
 }
 
 /// Those that write XER[CA] as a 64-bit addition does.
@@ -639,7 +758,7 @@ bool DirectCode::carry(Id id, const isa::Operands& o) {
       const Host b = use(o.b), c = use(o.c);
       a_.mov(rax, b);
       if (id == Id::subfe) a_.unary(true, kNot, rax);
-      a_.carry_from(FIELD(xer_ca));
+      carry_in();
       a_.op(true, opcode(kAdc), rax, c);
       return result(If::carry, false);
     }
@@ -649,7 +768,7 @@ bool DirectCode::carry(Id id, const isa::Operands& o) {
     case Id::subfme:
       a_.mov(rax, use(o.b));
       if (id == Id::subfze || id == Id::subfme) a_.unary(true, kNot, rax);
-      a_.carry_from(FIELD(xer_ca));
+      carry_in();
       a_.immediate(true, kAdc, rax, id == Id::addme || id == Id::subfme ? -1 : 0);
       return result(If::carry, false);
     default:
@@ -774,8 +893,12 @@ DirectCode::Found DirectCode::look_up(const Storage& what, std::span<const Decod
     u8* const otherwise = a_.jump_if(If::equal);
     return {whole ? At{addend, 0, rsi} : At{addend, o.imm, base}, otherwise, false, whole};
   }
-  address(what, o, a_);
-  i32 before = 0, behind = static_cast<i32>(what.size);
+  // Base and displacement need no register of their own.
+  const bool plain = !what.indexed && !what.update && !narrow_ && o.b != 32;
+  if (!plain) address(what, o, a_);
+  const Host from = plain ? hosts_[o.b] : rsi;
+  const i32 displacement = plain ? o.imm : 0;
+  i32 first = displacement, last = displacement + static_cast<i32>(what.size) - 1;
   bool write = what.store;
   const Window window = window_of(code);
   const bool alone = window.accesses < 2;
@@ -783,29 +906,31 @@ DirectCode::Found DirectCode::look_up(const Storage& what, std::span<const Decod
   if (!alone) {
     forget_addend();
     window_ = window;
-    before = window.least - o.imm;
-    behind = window.end - o.imm;
+    first += window.least - o.imm;
+    last = displacement + window.end - o.imm - 1;
     write = window.write;
     addend = take();
   }
   const Host table = use(kLookAside);
-  if (before == 0)
-    a_.mov32(rcx, rsi);
-  else
-    a_.lea(false, rcx, {rsi, before});
-  a_.shift(false, kRight, rcx, 7);
+  static_assert(sizeof(TlbEntry) == 1u << (kFrameShift - 7));
+  if (first == 0) {
+    a_.rorx(true, rcx, from, 7);
+  } else {
+    a_.lea(false, rcx, {from, first});
+    a_.shift(false, kRight, rcx, 7);
+  }
   a_.immediate(false, kAnd, rcx, (kTlbEntries - 1) * sizeof(TlbEntry));
-  if (behind == 1)
-    a_.mov(rax, rsi);
+  if (last == 0)
+    a_.mov(rax, from);
   else
-    a_.lea(true, rax, {rsi, behind - 1});
-  a_.shift(true, kRight, rax, 12);
+    a_.lea(true, rax, {from, last});
+  a_.shift(true, kRight, rax, kFrameShift);
   a_.op(true, opcode(kCmp), rax,
         {table, static_cast<i32>(write ? offsetof(TlbEntry, write_tag) : offsetof(TlbEntry, read_tag)), rcx});
   u8* const otherwise = a_.jump_if(If::differ);
   a_.load(addend, {table, offsetof(TlbEntry, addend), rcx});
   if (!alone) map(kAddend, addend);
-  return {{addend, 0, rsi}, otherwise, alone};
+  return {{addend, displacement, from}, otherwise, alone, !plain};
 }
 
 /// rcx <- what is to be added to rsi for this access by itself; where the distance belongs of the way that is
@@ -825,11 +950,11 @@ u8* DirectCode::look_up_alone(const Storage& what, Piece& p) {
 }
 
 /// What `host` holds, from State.
-void DirectCode::bring(Host host, u8 guest, Piece& p) {
+void DirectCode::bring(Host host, u8 guest, Assembler& a) {
   if (guest == kAddend)
-    p.op(false, opcode(kXor), host, host);
+    a.op(false, opcode(kXor), host, host);
   else
-    p.load(host, guest == kLookAside ? FIELD(dtlb) : gpr(guest));
+    a.load(host, slot(guest));
 }
 
 /// What a function may have changed in registers.
@@ -859,8 +984,8 @@ void DirectCode::miss(const Storage& what, const isa::Operands& o, const Found& 
                       i32 index, Host register_of, Move&& move) {
   const u64 rejoin = here();
   put(static_cast<u64>(found.otherwise - bytes_), cold([&](Piece& p) {
+        if (!found.address) address(what, o, p);
         if (!found.alone) {
-          if (!found.address) address(what, o, p);
           u8* const slow = look_up_alone(what, p);
           move(p, {rcx, 0, rsi});
           bring(found.at.base, kAddend, p);
@@ -869,7 +994,7 @@ void DirectCode::miss(const Storage& what, const isa::Operands& o, const Found& 
         }
         for (u64 left = before.changed; left != 0; left &= left - 1) {
           const u8 guest = static_cast<u8>(std::countr_zero(left));
-          p.store(gpr(guest), hosts_[guest]);
+          p.store(slot(guest), hosts_[guest]);
         }
         const At value = FIELD(slow_value);
         if (what.store) p.store(value, register_of);
@@ -1019,10 +1144,12 @@ bool DirectCode::access(std::span<const Decoded> code, const Place& place) {
   return true;
 }
 
-// ---- branches; State is current
+// ---- branches; State is current where they leave
 
-/// A branch within the page, as take_branch_here() of the stencils.
+/// A branch within the page, as take_branch_here() of the stencils. Only one that goes back looks whether
+/// somebody waits: what lies between two of them is no more than a page of code.
 void DirectCode::taken(Piece& p, const Place& place) {
+  const bool back = place.target <= place.index;
   p.load(rax, FIELD(page_ea));
   if (place.index != 0) p.lea(true, rax, {rax, 4 * place.index});
   p.store(FIELD(cfar), rax);
@@ -1033,20 +1160,16 @@ void DirectCode::taken(Piece& p, const Place& place) {
     q.lea(true, r13, {r13, 16 * place.target});
   };
   if (!place.inside) op(p);
-  p.immediate(false, kCmp, FIELD(pending), 0);
-  u8* const asked = p.jump_if(If::differ);
-  if (!place.inside) {
-    p.go(asked, shared_.asked_at);
-    p.jump(At{r13, offsetof(Op, fn)});
-    return;
+  if (back) {
+    p.immediate(false, kCmp, FIELD(pending), 0);
+    p.go(p.jump_if(If::differ), !place.inside ? shared_.asked_at : cold([&](Piece& q) {
+           op(q);
+           q.go(q.jump(), shared_.asked_at);
+         }));
   }
-  p.go_to_op(p.jump(), place.target);
-  p.go(asked, 0);
-  Piece::Distance& out = p.distances[p.count - 1];
-  out.to = cold([&](Piece& q) {
-    op(q);
-    q.go(q.jump(), shared_.asked_at);
-  });
+  if (!place.inside) return p.jump(At{r13, offsetof(Op, fn)});
+  back ? conform(label(place.target), p) : reach(label(place.target));
+  p.go_to_op(p.jump(), place.target, back);
 }
 
 /// A branch to the address in rax, as take_branch().
@@ -1098,8 +1221,18 @@ void DirectCode::far(Piece& p, i32 index) {
   p.go(unknown, out);
 }
 
+/// host <- a register, wherever it is.
+void DirectCode::fetch(Host host, u8 guest, Assembler& a) const {
+  if (hosts_[guest] == kNowhere)
+    a.load(host, slot(guest));
+  else
+    a.mov(host, hosts_[guest]);
+}
+
 /// LR <- the address behind.
 void DirectCode::link(Piece& p, i32 index) {
+  if (const Host old = std::exchange(hosts_[kLr], kNowhere); old != kNowhere)
+    guests_[static_cast<u8>(old)] = kNobody;
   p.load(rcx, FIELD(page_ea));
   p.lea(!narrow_, rcx, {rcx, 4 * (index + 1)});
   p.store(FIELD(lr), rcx);
@@ -1136,8 +1269,8 @@ bool DirectCode::branch(const Decoded& instruction, const Place& at, const Flags
       if (sem::branch_kind(o.a) != sem::BranchKind::kAlways) return false;
       clean();
       inline_piece([&](Piece& p) {
+        fetch(rax, kCtr, p);
         if (id == Id::bcctrl) link(p, at.index);
-        p.load(rax, FIELD(ctr));
         p.immediate(!narrow_, kAnd, rax, -4);
         far(p, at.index);
       });
@@ -1148,12 +1281,14 @@ bool DirectCode::branch(const Decoded& instruction, const Place& at, const Flags
     default:
       return false;
   }
+  // What goes on behind the branch need not be in State for that.
   const auto leave = [&](Piece& p) {
+    clean(p);
     if (id == Id::bc && at.target >= 0) return taken(p, at);
     if (id == Id::bc) {
       to_imm(p);
     } else {
-      p.load(rax, FIELD(lr));
+      fetch(rax, kLr, p);
       p.immediate(!narrow_, kAnd, rax, -4);
     }
     far(p, at.index);
@@ -1167,7 +1302,6 @@ bool DirectCode::branch(const Decoded& instruction, const Place& at, const Flags
       return true;
     case sem::BranchKind::kIfTrue:
     case sem::BranchKind::kIfFalse:
-      clean();
       if (flags.field == o.c && o.d != 1) {
         condition = o.d == 2   ? If::equal
                     : o.d == 8 ? (flags.is_signed ? If::less : If::carry)
@@ -1180,9 +1314,14 @@ bool DirectCode::branch(const Decoded& instruction, const Place& at, const Flags
       break;
     case sem::BranchKind::kCountNotZero:
     case sem::BranchKind::kCountZero:
-      clean();
-      a_.immediate(true, kSub, FIELD(ctr), 1);
-      if (narrow_) a_.immediate(false, kCmp, FIELD(ctr), 0);
+      if (hosts_[kCtr] != kNowhere) {
+        const Host counter = define(kCtr);
+        a_.immediate(true, kSub, counter, 1);
+        if (narrow_) a_.op(false, kTest, counter, counter);
+      } else {
+        a_.immediate(true, kSub, FIELD(ctr), 1);
+        if (narrow_) a_.immediate(false, kCmp, FIELD(ctr), 0);
+      }
       condition = kind == sem::BranchKind::kCountZero ? If::equal : If::differ;
       break;
     default:

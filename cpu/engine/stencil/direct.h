@@ -25,10 +25,16 @@ class DirectCode {
   static constexpr u64 kLargest = 768;
 
   /// `bytes`: the mapping; `hot` and `cold`: its ends of hot and cold code, moved by what is written.
-  /// `targets`: as CodeCache's.
-  DirectCode(u8* bytes, u64& hot, u64& cold, const SharedCode& shared,
-             std::vector<std::pair<u64, i32>>& targets, bool narrow)
-      : bytes_(bytes), hot_(hot), cold_(cold), shared_(shared), targets_(targets), narrow_(narrow) {
+  /// `first`: index of the block's first Op.
+  DirectCode(u8* bytes, u64& hot, u64& cold, const SharedCode& shared, u64 first, u64 instructions,
+             bool narrow)
+      : bytes_(bytes),
+        hot_(hot),
+        cold_(cold),
+        shared_(shared),
+        first_(static_cast<i32>(first)),
+        narrow_(narrow),
+        labels_(instructions) {
     guests_.fill(kNobody);
     hosts_.fill(kNowhere);
   }
@@ -49,17 +55,22 @@ class DirectCode {
 
   /// The general register `guest` is in r13, as it is in State.
   void adopt(u8 guest);
-  /// Makes State current and keeps nothing: what follows is no code of this kind, or is entered from
-  /// elsewhere.
+  /// Makes State current and keeps nothing: what follows is no code of this kind.
   void settle();
+  /// Control comes to the Op `index` from elsewhere too. What every branch of this code that leads there and
+  /// the instruction in front of it leave in the same registers stays there. `falls_in`: the one in front
+  /// goes on here. `loop`: the instructions from here to the last branch back to here, if there is one.
+  void arrive(i32 index, bool falls_in, std::span<const Decoded> loop);
+  /// The block is written: branches are told where their targets are.
+  void finish();
 
  private:
   static constexpr u8 kNobody = 0xFF;
   static constexpr Host kNowhere = Host::rsp;
-  /// Behind the general registers (32 is zero): the look-aside's address; what was found there for the
-  /// accesses that window_ is of, 0 if they have to look themselves.
-  static constexpr u8 kLookAside = 33, kAddend = 34;
-  static constexpr u8 kGuests = 35;
+  /// Behind the general registers (32 is zero): two more of the guest's; the look-aside's address; what was
+  /// found there for the accesses that window_ is of, 0 if they have to look themselves.
+  static constexpr u8 kLr = 33, kCtr = 34, kLookAside = 35, kAddend = 36;
+  static constexpr u8 kGuests = 37;
 
   struct Piece;
   struct Kept;
@@ -76,12 +87,29 @@ class DirectCode {
     bool is_signed = false;
   };
 
+  /// What an Op that control comes to from elsewhere finds in registers.
+  struct Label {
+    std::array<u8, 16> guests;
+    bool reached = false;    ///< By a branch or an instruction that is written: `guests` is what they share.
+    u64 join = 0, loop = 0;  ///< Where branches from before it and from behind it lead.
+  };
+  struct Jump {
+    u64 at;
+    i32 target;
+    bool back;
+  };
+  Label& label(i32 op) { return labels_[static_cast<u64>(op - first_)]; }
+  void reach(Label& label);
+  void preload(std::span<const Decoded> loop);
+  void conform(const Label& head, Piece& piece);
+
   Host use(u8 guest);
   Host define(u8 guest);
   Host take();
   void map(u8 guest, Host host);
   void drop(Host host);
   void clean();
+  void clean(Assembler& a) const;
   Kept kept() const;
 
   bool compute(const Decoded& instruction);
@@ -101,13 +129,16 @@ class DirectCode {
   void miss(const Storage& what, const isa::Operands& o, const Found& found, const Kept& before, i32 index,
             Host register_of, Move&& move);
   void forget_addend();
-  void bring(Host host, u8 guest, Piece& piece);
+  static At slot(u8 guest);
+  static u64 named(const Decoded& instruction);
+  void bring(Host host, u8 guest, Assembler& a);
+  void fetch(Host host, u8 guest, Assembler& a) const;
   void reload(const Kept& kept, u8 except, Piece& piece);
   void fail(u8* from, i32 index, Piece& piece);
   void compare(const isa::Operands& o, bool is_signed, bool with_immediate);
   void record(Host value);
   void set_field(u8 field, bool is_signed);
-  void prepare_field();
+  void carry_in();
   void taken(Piece& piece, const Place& place);
   void far(Piece& piece, i32 index);
   void link(Piece& piece, i32 index);
@@ -123,8 +154,10 @@ class DirectCode {
   u64& hot_;
   u64& cold_;
   const SharedCode& shared_;
-  std::vector<std::pair<u64, i32>>& targets_;
+  i32 first_;
   bool narrow_;
+  std::vector<Label> labels_;
+  std::vector<Jump> jumps_;
   Assembler a_{nullptr};
   std::array<u8, 16> guests_;        ///< What each host register holds.
   std::array<Host, kGuests> hosts_;  ///< Where each guest register is.

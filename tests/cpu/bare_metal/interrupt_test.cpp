@@ -302,7 +302,8 @@ TEST_F(Interrupt, DecrementerInALoop) {
   EXPECT_TRUE(completed(m.run("wait_ticks", kReal)));
   over = true;
   time.join();
-  EXPECT_EQ(m.gpr(5), 50u);
+  // One may come between the last look and the end.
+  EXPECT_GE(m.gpr(5), 50u);
 }
 
 TEST_F(Interrupt, DecrementerRunsOnUntilItIsPositiveAgain) {

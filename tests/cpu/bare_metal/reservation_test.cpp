@@ -31,7 +31,7 @@ TEST_F(Reservation, NoneNoStore) {
   m.gpr(4) = kA;
   m.gpr(5) = 9;
   for (u8 so : {0, 1}) {
-    s.xer_so = so;
+    set_so(s, so);
     s.cr[0] = 15;
     ASSERT_TRUE(completed(m.run("do_stdcx", kReal)));
     EXPECT_EQ(s.cr[0], so);

@@ -171,14 +171,14 @@ TEST_F(OneThread, SlbCanBeRead) {
     ASSERT_TRUE(completed(m.run("do_slbmfev", kDataOn)));
     EXPECT_EQ(m.gpr(5), rs);
     for (u8 so : {0, 1}) {
-      s.xer_so = so;
+      set_so(s, so);
       m.gpr(4) = ea + 0x123;
       ASSERT_TRUE(completed(m.run("do_slbfee", kDataOn)));
       EXPECT_EQ(m.gpr(5), rs);
       EXPECT_EQ(m.gpr(6) >> 28, 2u | so);
     }
   }
-  s.xer_so = 0;
+  set_so(s, false);
   m.gpr(4) = 0xEEEE'0000'0000'0000;
   ASSERT_TRUE(completed(m.run("do_slbfee", kDataOn)));
   EXPECT_EQ(m.gpr(5), 0u);
