@@ -154,14 +154,15 @@ class Expander {
     constexpr u64 kMask = (kTlbEntries - 1) * sizeof(TlbEntry);
     static_assert(sizeof(TlbEntry) == 32);
     llvm::Value* slot = b_.CreateAnd(b_.CreateLShr(ea(all.first), b_.getInt64(7)), b_.getInt64(kMask));
-    llvm::Value* entry = b_.CreateInBoundsGEP(b_.getInt8Ty(), table_, slot);
+    // Each address by itself, so that none has to be computed where it can be part of the instruction.
+    const auto field = [&](u64 offset) {
+      return b_.CreateInBoundsGEP(b_.getInt8Ty(), table_, b_.CreateAdd(slot, b_.getInt64(offset)));
+    };
     // The page of the last byte has another slot if it is another page.
     llvm::Value* page = b_.CreateLShr(ea(all.last), b_.getInt64(kFrameShift));
     const auto differs = [&](u64 offset) {
-      auto* tag = b_.CreateAlignedLoad(
-          b_.getInt64Ty(), b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), entry, offset), llvm::Align(8));
-      tag->setAtomic(llvm::AtomicOrdering::Monotonic);
-      return b_.CreateICmpNE(tag, page);
+      // A plain load, which a comparison takes in: behind the optimiser nothing takes it apart.
+      return b_.CreateICmpNE(b_.CreateAlignedLoad(b_.getInt64Ty(), field(offset), llvm::Align(8)), page);
     };
     if (all.read && all.write) {
       auto* writes = llvm::BasicBlock::Create(f_.getContext(), "writes", &f_, hit);
@@ -170,9 +171,7 @@ class Expander {
     }
     leave_if(differs(all.write ? offsetof(TlbEntry, write_tag) : offsetof(TlbEntry, read_tag)), op, hit);
     b_.SetInsertPoint(of.call);
-    return b_.CreateAlignedLoad(
-        b_.getInt64Ty(), b_.CreateConstInBoundsGEP1_64(b_.getInt8Ty(), entry, offsetof(TlbEntry, addend)),
-        llvm::Align(8));
+    return b_.CreateAlignedLoad(b_.getInt64Ty(), field(offsetof(TlbEntry, addend)), llvm::Align(8));
   }
 
   /// Ends the block.
