@@ -42,6 +42,13 @@ void ControlRemote::abandon_shell(u64 stream_id) {
   control_->abandon_shell(request);
 }
 
+std::string ControlRemote::failure(u64 stream_id) {
+  const control::MigrationProgresses answer = control_->progress("");
+  for (const control::MigrationProgress& move : answer.moves())
+    if (move.stream_id() == stream_id && move.finished() && !move.ok()) return move.error();
+  return {};
+}
+
 migration::RemoteSystem::Outcome ControlRemote::settle(u64 stream_id) {
   control::StreamRequest request;
   request.set_stream_id(stream_id);

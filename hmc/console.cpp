@@ -290,8 +290,15 @@ int migrate(Console& console, std::string_view, const Arguments& arguments) {
       throw std::runtime_error(
           "--vlanbridge can be 1 (the destination must bridge the VLANs) or 2 (it need not).");
     request.set_ignore_vlans(bridge == "2");
-  } else if (arguments.has("-i") || arguments.has("--vlanbridge")) {
-    throw std::runtime_error("-i and --vlanbridge go with -o v and -o m only.");
+    const std::string redundant = arguments.get("--redundantvios", "1");
+    if (redundant != "0" && redundant != "1" && redundant != "2")
+      throw std::runtime_error(
+          "--redundantvios can be 1 (paths by several Virtual I/O Servers stay so), 2 (if that can be) or 0 "
+          "(they "
+          "need not).");
+    request.set_ignore_redundancy(redundant != "1");
+  } else if (arguments.has("-i") || arguments.has("--vlanbridge") || arguments.has("--redundantvios")) {
+    throw std::runtime_error("-i, --vlanbridge and --redundantvios go with -o v and -o m only.");
   }
   const control::MigrateOutcome outcome = console.systems().connect(source)->migrate(request);
   for (const std::string& message : outcome.messages())
@@ -345,9 +352,10 @@ constexpr OptionSpec kLparStateOptions[] = {
     {"-m", true, true}, {"-o", true, true}, {"-p", true}, {"--id", true}, {"--file", true, true}};
 constexpr OptionSpec kTerminalOptions[] = {
     {"-m", true, true}, {"-p", true}, {"--id", true}, {"--force", false}};
-constexpr OptionSpec kMigrateOptions[] = {{"-o", true, true}, {"-m", true, true},    {"-t", true},
-                                          {"-p", true},       {"--id", true},        {"--async", false},
-                                          {"-i", true},       {"--vlanbridge", true}};
+constexpr OptionSpec kMigrateOptions[] = {
+    {"-o", true, true}, {"-m", true, true},     {"-t", true},
+    {"-p", true},       {"--id", true},         {"--async", false},
+    {"-i", true},       {"--vlanbridge", true}, {"--redundantvios", true}};
 constexpr OptionSpec kViosOptions[] = {{"-m", true, true}, {"-p", true}, {"--id", true}, {"-c", true, true}};
 
 constexpr OptionSpec kConnectOptions[] = {{"--ip", true, true}};
@@ -367,7 +375,7 @@ constexpr Command kCommands[] = {
      list_moves},
     {"chsysstate",
      "chsysstate -r lpar -m SYSTEM -o on|shutdown|osshutdown|reboot -n NAME [--immed] [--restart]",
-     "starts and stops a partition", kStateOptions, change_state},
+     "starts and stops a partition or a Virtual I/O Server", kStateOptions, change_state},
     {"chlparstate",
      "chlparstate -o suspend -m SYSTEM -p NAME --file FILE\nchlparstate -o resume -m SYSTEM --file FILE",
      "suspends a running partition to a file and resumes it, on any system", kLparStateOptions,
@@ -378,7 +386,7 @@ constexpr Command kCommands[] = {
      kTerminalOptions, remove_terminal},
     {"migrlpar",
      "migrlpar -o v|m|s|r -m SYSTEM [-t DESTINATION] -p NAME [-i \"dest_lpar_id=NUMBER\"] [--vlanbridge 1|2] "
-     "[--async]",
+     "[--redundantvios 0|1|2] [--async]",
      "validates, starts, stops or recovers the move of a partition", kMigrateOptions, migrate},
     {"viosvrcmd", "viosvrcmd -m SYSTEM -p VIOS -c \"COMMAND\"", "runs a command on a Virtual I/O Server",
      kViosOptions, vios_command},

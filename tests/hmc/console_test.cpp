@@ -21,7 +21,7 @@ struct Machine {
       : system(
             {.name = name, .type_model = "9117-MMA", .serial = serial, .memory = 2ull << 30, .processors = 4},
             ""),
-        vios(system, vios_config(serial, disk)),
+        vios(system, {vios_config(serial, disk)}),
         mover(system, vios),
         control(std::make_shared<app::ManagedControl>(
             system, vios, mover, [&systems](const std::string& address) { return systems.connect(address); },
@@ -36,7 +36,7 @@ struct Machine {
     return config;
   }
   hypervisor::ManagedSystem system;
-  vios::Vios vios;
+  vios::VirtualIo vios;
   migration::Mover mover;
   std::shared_ptr<app::ManagedControl> control;
 };

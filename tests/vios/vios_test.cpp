@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The VIOS as a whole: attachment, reservations, mobility and the padmin commands.
-#include "vios/vios.h"
-
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -15,6 +13,7 @@
 
 #include "tests/hypervisor/support.h"
 #include "vios/announcer.h"
+#include "vios/virtual_io.h"
 
 namespace baton::vios {
 namespace {
@@ -61,7 +60,7 @@ class ViosTest : public ::testing::Test {
 };
 
 TEST_F(ViosTest, OneSystemWritesADisk) {
-  Vios here(a_, config("vios1")), there(b_, config("vios1"));
+  VirtualIo here(a_, {config("vios1")}), there(b_, {config("vios1")});
   auto one = a_.create(profile(2, "mobile")), two = b_.create(profile(2, "mobile"));
   here.attach(*one);
   const auto text = failure([&] { there.attach(*two); });
@@ -80,7 +79,7 @@ TEST_F(ViosTest, OneSystemWritesADisk) {
 }
 
 TEST_F(ViosTest, ErrorsNameThePartitionAndTheThing) {
-  Vios vios(a_, config("vios1"));
+  VirtualIo vios(a_, {config("vios1")});
   auto one = a_.create(profile(2, "one", "hdisk9"));
   EXPECT_NE(failure([&] { vios.attach(*one); }).find("hdisk9"), std::string::npos);
   auto two = a_.create(profile(3, "two", "hdisk2"));
@@ -92,7 +91,7 @@ TEST_F(ViosTest, ErrorsNameThePartitionAndTheThing) {
 }
 
 TEST_F(ViosTest, TwoPartitionsOneDisk) {
-  Vios vios(a_, config("vios1"));
+  VirtualIo vios(a_, {config("vios1")});
   auto one = a_.create(profile(2, "one")), two = a_.create(profile(3, "two")),
        three = a_.create(profile(4, "three", "hdisk1"));
   vios.attach(*one);
@@ -105,18 +104,19 @@ TEST_F(ViosTest, TwoPartitionsOneDisk) {
 }
 
 TEST_F(ViosTest, LunsAreRecognisedAcrossSystems) {
-  Vios here(a_, config("vios1"));
+  VirtualIo here(a_, {config("vios1")});
   auto other = config("vios2");
   std::swap(other.disks[0].name, other.disks[1].name);
-  Vios there(b_, other);
-  EXPECT_EQ(there.hdisk_by_unique_id(here.unique_id("hdisk0")), "hdisk1");
-  EXPECT_EQ(there.hdisk_by_unique_id("nothing"), "");
-  EXPECT_NE(failure([&] { (void)here.unique_id("hdisk2"); }), "");
+  VirtualIo there(b_, {other});
+  EXPECT_EQ(there.servers().front()->hdisk_by_unique_id(here.servers().front()->unique_id("hdisk0")),
+            "hdisk1");
+  EXPECT_EQ(there.servers().front()->hdisk_by_unique_id("nothing"), "");
+  EXPECT_NE(failure([&] { (void)here.servers().front()->unique_id("hdisk2"); }), "");
   EXPECT_FALSE(here.bridges_vlan(1));
 }
 
 TEST_F(ViosTest, PartitionsTalkThroughTheSwitch) {
-  Vios vios(a_, config("vios1"));
+  VirtualIo vios(a_, {config("vios1")});
   auto one = a_.create(profile(2, "one")), two = a_.create(profile(3, "two", "hdisk1"));
   vios.attach(*one);
   vios.attach(*two);
@@ -147,7 +147,7 @@ TEST_F(ViosTest, PartitionsTalkThroughTheSwitch) {
 /// Two partitions send to each other, one registers and frees its queues, the VIOS takes adapters away and
 /// gives them back: nothing waits for ever, and nothing is used after it is gone.
 TEST_F(ViosTest, EverythingAtOnce) {
-  Vios vios(a_, config("vios1"));
+  VirtualIo vios(a_, {config("vios1")});
   std::array<std::shared_ptr<Partition>, 2> partitions = {a_.create(profile(2, "one")),
                                                           a_.create(profile(3, "two", "hdisk1"))};
   std::atomic<bool> stop{false};
@@ -192,7 +192,7 @@ TEST_F(ViosTest, EverythingAtOnce) {
   for (int i = 0; i < 40; i++) {
     auto& partition = *partitions[i % 2];
     std::string text;
-    vios.padmin("lsmap -all", text);
+    vios.servers().front()->padmin("lsmap -all", text);
     if (i % 3 == 0) {
       vios.quiesce(partition);
       vios.resume(partition);
@@ -207,14 +207,14 @@ TEST_F(ViosTest, EverythingAtOnce) {
 }
 
 TEST_F(ViosTest, Lsmap) {
-  Vios vios(a_, config("vios1"));
+  VirtualIo vios(a_, {config("vios1")});
   auto with = profile(2, "one");
   with.disks.push_back({2, "data", "hdisk2", 2});
   auto one = a_.create(with);
   auto without = hypervisor::test::small_profile("two", 3, 1);
   auto two = a_.create(without);
   std::string text;
-  EXPECT_EQ(vios.padmin("lsmap -all", text), 0);
+  EXPECT_EQ(vios.servers().front()->padmin("lsmap -all", text), 0);
   EXPECT_EQ(text,
             "SVSA            Physloc                                      Client Partition ID\n"
             "--------------- -------------------------------------------- ------------------\n"
@@ -238,41 +238,41 @@ TEST_F(ViosTest, Lsmap) {
             "\n"
             "VTD                   NO VIRTUAL TARGET DEVICE FOUND\n"
             "\n");
-  EXPECT_EQ(vios.padmin("lsmap -all -fmt : -field svsa clientid vtd backing", text), 0);
+  EXPECT_EQ(vios.servers().front()->padmin("lsmap -all -fmt : -field svsa clientid vtd backing", text), 0);
   EXPECT_EQ(text,
             "vhost0:0x00000002:vtscsi0:hdisk0:data:hdisk2\n"
             "vhost1:0x00000003:NO VIRTUAL TARGET DEVICE FOUND\n");
-  EXPECT_EQ(vios.padmin("lsmap -vadapter vhost1", text), 0);
+  EXPECT_EQ(vios.servers().front()->padmin("lsmap -vadapter vhost1", text), 0);
   EXPECT_EQ(text.find("vhost0"), std::string::npos);
-  EXPECT_EQ(vios.padmin("lsmap -net -all", text), 0);
-  EXPECT_EQ(vios.mappings().size(), 3u);
+  EXPECT_EQ(vios.servers().front()->padmin("lsmap -net -all", text), 0);
+  EXPECT_EQ(vios.servers().front()->mappings().size(), 3u);
 }
 
 TEST_F(ViosTest, OtherCommands) {
-  Vios vios(a_, config("vios1"));
+  VirtualIo vios(a_, {config("vios1")});
   auto one = a_.create(profile(2, "one"));
   std::string text;
-  EXPECT_EQ(vios.padmin("ioslevel", text), 0);
-  EXPECT_EQ(vios.padmin("help", text), 0);
+  EXPECT_EQ(vios.servers().front()->padmin("ioslevel", text), 0);
+  EXPECT_EQ(vios.servers().front()->padmin("help", text), 0);
   EXPECT_NE(text.find("lsmap"), std::string::npos);
-  EXPECT_EQ(vios.padmin("lsdev -virtual", text), 0);
+  EXPECT_EQ(vios.servers().front()->padmin("lsdev -virtual", text), 0);
   EXPECT_NE(text.find("vasi0            Available   Virtual Asynchronous Services Interface (VASI)\n"),
             std::string::npos)
       << text;
   EXPECT_NE(text.find("vhost0 "), std::string::npos);
   EXPECT_NE(text.find("vtscsi0 "), std::string::npos);
   EXPECT_EQ(text.find("hdisk"), std::string::npos);
-  EXPECT_EQ(vios.padmin("lsdev", text), 0);
+  EXPECT_EQ(vios.servers().front()->padmin("lsdev", text), 0);
   EXPECT_NE(text.find("hdisk2           Defined"), std::string::npos) << text;
-  EXPECT_EQ(vios.padmin("lsdev -dev hdisk0 -attr", text), 0);
+  EXPECT_EQ(vios.servers().front()->padmin("lsdev -dev hdisk0 -attr", text), 0);
   EXPECT_NE(text.find("reserve_policy  no_reserve"), std::string::npos) << text;
-  EXPECT_NE(text.find(vios.unique_id("hdisk0")), std::string::npos);
-  EXPECT_EQ(vios.padmin("lsdev -dev hdisk0 -attr size_in_mb", text), 0);
+  EXPECT_NE(text.find(vios.servers().front()->unique_id("hdisk0")), std::string::npos);
+  EXPECT_EQ(vios.servers().front()->padmin("lsdev -dev hdisk0 -attr size_in_mb", text), 0);
   EXPECT_EQ(text, "value\n\n4\n");
   for (const char* wrong :
        {"", "frobnicate", "lsmap", "lsmap -wrong", "lsmap -all -fmt", "lsmap -all -field nothing",
         "lsmap -vadapter vhost7", "lsdev -dev hdisk7 -attr", "lsdev -dev hdisk2 -attr"}) {
-    EXPECT_NE(vios.padmin(wrong, text), 0) << wrong;
+    EXPECT_NE(vios.servers().front()->padmin(wrong, text), 0) << wrong;
     EXPECT_EQ(std::ranges::count(text, '\n'), 1) << wrong << ": " << text;
   }
 }
