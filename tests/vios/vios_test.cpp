@@ -193,7 +193,10 @@ TEST_F(ViosTest, EverythingAtOnce) {
     auto& partition = *partitions[i % 2];
     std::string text;
     vios.servers().front()->padmin("lsmap -all", text);
-    if (i % 3 == 0) {
+    if (i % 8 == 7) {
+      vios.stop(*vios.servers().front());
+      vios.start(*vios.servers().front());
+    } else if (i % 3 == 0) {
       vios.quiesce(partition);
       vios.resume(partition);
     } else {
@@ -204,6 +207,123 @@ TEST_F(ViosTest, EverythingAtOnce) {
   stop = true;
   for (auto& thread : threads) thread.join();
   for (auto& partition : partitions) vios.detach(*partition);
+}
+
+/// Two servers of a system; a partition with one LUN by both.
+class TwoServers : public ViosTest {
+ protected:
+  static constexpr u64 kQueue = 0x20000;
+  std::vector<ViosConfig> configs() {
+    ViosConfig one = config("vios1"), two = config("vios2");
+    two.id = 9;
+    for (auto& disk : two.disks) disk.name += "b";
+    return {one, two};
+  }
+  static Profile two_paths(u32 id, const std::string& name) {
+    Profile profile = ViosTest::profile(id, name);
+    profile.scsi.push_back({.slot = 4, .server_slot = 0, .server_id = 9});
+    profile.disks.push_back({4, "", "hdisk0b", 1});
+    return profile;
+  }
+  static CrqAdapter& crq(Partition& partition, u32 slot) {
+    return *dynamic_cast<CrqAdapter*>(partition.adapter(0x30000000 | slot));
+  }
+  /// The header and format of each message in the client's queue, which is then empty.
+  static std::vector<u16> messages(Partition& partition) {
+    std::vector<u16> out;
+    for (u64 at = kQueue; at < kQueue + 4096; at += 16) {
+      const u16 head = partition.memory().load<u16>(at).value_or(0);
+      if (head) out.push_back(head);
+      partition.memory().store<u16>(at, 0);
+    }
+    return out;
+  }
+};
+
+TEST_F(TwoServers, OneShutDownAlone) {
+  VirtualIo io(a_, configs()), other(b_, {config("vios1")});
+  a_.set_io_server(&io);
+  auto one = a_.create(two_paths(2, "one"));
+  auto two = b_.create(profile(2, "two"));
+  io.attach(*one);
+  auto& adapter = crq(*one, 4);
+  for (u64 page = 0; page < 0x100000; page += 4096) adapter.tce()->put(page, page | 3);
+  ASSERT_EQ(adapter.h_reg_crq(kQueue, 4096), h::Success);
+  EXPECT_EQ(adapter.h_send_crq({0xC001000000000000, 0}), h::Success);
+  EXPECT_TRUE(hypervisor::test::eventually([&] { return messages(*one) == std::vector<u16>{0xC002}; }));
+
+  Vios& server = *io.find("vios2");
+  EXPECT_EQ(io.find("9"), &server);
+  io.stop(server);
+  io.stop(server);  // Nothing more to do.
+  EXPECT_FALSE(server.running());
+  EXPECT_EQ(messages(*one), std::vector<u16>{0xFF02});
+  EXPECT_EQ(adapter.h_send_crq({0xC001000000000000, 0}), h::Closed);
+  EXPECT_NE(crq(*one, 2).h_reg_crq(kQueue, 4096), h::Closed);
+  // What Linux does then: it registers its queue anew, and hears that there is nobody yet.
+  adapter.h_free_crq();
+  EXPECT_EQ(adapter.h_reg_crq(kQueue, 4096), h::Closed);
+  EXPECT_NE(failure([&] { other.attach(*two); }).find("partition one"), std::string::npos);
+
+  io.start(server);
+  EXPECT_TRUE(server.running());
+  EXPECT_EQ(messages(*one), std::vector<u16>{0xC001});
+  EXPECT_EQ(adapter.h_send_crq({0xC002000000000000, 0}), h::Success);
+
+  // With none of them on the LUN is still the partition's, until it is switched off.
+  for (const auto& each : io.servers()) io.stop(*each);
+  EXPECT_NE(failure([&] { other.attach(*two); }).find("partition one"), std::string::npos);
+  io.detach(*one);
+  other.attach(*two);
+  // It can be activated with no server on, but not write to a disk that another partition got meanwhile.
+  io.attach(*one);
+  io.start(server);
+  EXPECT_EQ(adapter.h_send_crq({0xC001000000000000, 0}), h::Closed);
+  other.detach(*two);
+  io.detach(*one);
+}
+
+TEST_F(TwoServers, StoppedWhileAPartitionIsSuspended) {
+  VirtualIo io(a_, configs());
+  auto one = a_.create(two_paths(2, "one"));
+  io.attach(*one);
+  auto& adapter = crq(*one, 4);
+  for (u64 page = 0; page < 0x100000; page += 4096) adapter.tce()->put(page, page | 3);
+  ASSERT_EQ(adapter.h_reg_crq(kQueue, 4096), h::Success);
+  io.quiesce(*one);
+  io.stop(*io.find(9));
+  io.start(*io.find(9));
+  (void)messages(*one);
+  EXPECT_EQ(adapter.h_send_crq({0xC001000000000000, 0}), h::Success);
+  EXPECT_TRUE(messages(*one).empty()) << "it is quiet until the partition goes on";
+  io.resume(*one);
+  EXPECT_EQ(adapter.h_send_crq({0xC001000000000000, 0}), h::Success);
+  EXPECT_TRUE(hypervisor::test::eventually([&] { return messages(*one) == std::vector<u16>{0xC002}; }));
+  io.detach(*one);
+}
+
+TEST_F(TwoServers, NamesAndNumbers) {
+  VirtualIo io(a_, configs());
+  a_.set_io_server(&io);
+  EXPECT_EQ(io.names(), "vios1, vios2");
+  EXPECT_EQ(io.find(ServerName{"vios2", 9}), io.find(9));
+  EXPECT_EQ(io.find(ServerName{"vios1", 9}), nullptr);
+  EXPECT_EQ(io.find(ServerName{}), nullptr);
+  EXPECT_EQ(io.mover(), io.find(1));
+  EXPECT_EQ(io.mover({"", 9}), io.find(9));
+  io.stop(*io.find(1));
+  EXPECT_EQ(io.mover(), io.find(9));
+  EXPECT_EQ(io.mover({"vios1", 0}), nullptr);
+  EXPECT_NE(failure([&] { a_.create(profile(9, "one")); }).find("vios2"), std::string::npos);
+  // Each server shows its own adapters.
+  auto one = a_.create(two_paths(2, "one"));
+  std::string text;
+  EXPECT_EQ(io.find(9)->padmin("lsmap -all -fmt : -field svsa physloc backing", text), 0);
+  EXPECT_EQ(text, "vhost0:U9117.MMA.10BA70A-V9-C11:hdisk0b\n");
+  auto wrong = two_paths(3, "two");
+  wrong.scsi[1].server_id = 2;
+  auto two = a_.create(wrong);
+  EXPECT_NE(failure([&] { io.attach(*two); }).find("no Virtual I/O Server"), std::string::npos);
 }
 
 TEST_F(ViosTest, Lsmap) {
