@@ -145,6 +145,10 @@ Finding make_finding(Message message, const std::vector<std::string>& arguments)
   return {"", "An unknown error."};
 }
 
+std::string lost_mover(const vios::Vios& mover, const hypervisor::ManagedSystem& system) {
+  return shown(make_finding(Message::kMoverLost, {mover.config().name, system.identity().name}));
+}
+
 std::string shown(const Finding& finding) {
   return finding.code.empty() ? finding.text : finding.code + " " + finding.text;
 }

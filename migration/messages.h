@@ -74,5 +74,7 @@ const std::vector<MessageRow>& message_table();
 Finding make_finding(Message message, const std::vector<std::string>& arguments = {});
 /// "BATM001 The partition..."
 std::string shown(const Finding& finding);
+/// The move's mover was shut down (kMoverLost).
+std::string lost_mover(const vios::Vios& mover, const hypervisor::ManagedSystem& system);
 
 }  // namespace baton::migration

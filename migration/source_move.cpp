@@ -97,11 +97,9 @@ void SourceMove::run(RemoteSystem& remote, const Description& description,
     record_.finish(false, refused.what());
     throw;
   } catch (const StreamError& problem) {
-    why = problem.what();
-    const std::string reason = cancel_reason();
-    if (!in_doubt()) why = reason.empty() ? reason_there(remote, why) : reason;
+    why = in_doubt() ? problem.what() : reason_for(problem, &remote);
   } catch (const std::exception& problem) {
-    why = problem.what();
+    why = in_doubt() ? problem.what() : reason_for(problem, nullptr);
   }
   if (in_doubt()) {
     record_.change([&](Progress& p) {
@@ -177,8 +175,7 @@ void SourceMove::connect(std::unique_ptr<Socket>& socket, Channel channel) {
 void SourceMove::need_mover() const {
   const vios::Vios* mover = mover_;
   if (!mover || mover->running()) return;
-  throw std::runtime_error(
-      shown(make_finding(Message::kMoverLost, {mover->config().name, system_.identity().name})));
+  throw std::runtime_error(lost_mover(*mover, system_));
 }
 
 /// The partition is at the destination: what is left, its pages, can be sent by any mover.
@@ -193,9 +190,7 @@ void SourceMove::server_stopped(vios::Vios& server) {
   if (mover_ != &server) return;
   {
     const std::lock_guard hold(lock_);
-    if (!outcome_ && cancel_reason_.empty())
-      cancel_reason_ =
-          shown(make_finding(Message::kMoverLost, {server.config().name, system_.identity().name}));
+    if (!outcome_ && cancel_reason_.empty()) cancel_reason_ = lost_mover(server, system_);
     changed_.notify_all();
   }
   const std::lock_guard hold(sockets_lock_);
@@ -203,17 +198,21 @@ void SourceMove::server_stopped(vios::Vios& server) {
   if (demand_) demand_->shut_down();
 }
 
-/// A connection that broke: the destination may have had its reasons.
-std::string SourceMove::reason_there(RemoteSystem& remote, const std::string& why) {
-  if (!shell_made_) return why;
+/// What is behind a problem. A connection that broke (`remote` is not null): the destination may have had its
+/// reasons.
+std::string SourceMove::reason_for(const std::exception& problem, RemoteSystem* remote) {
+  // Whatever fails of a mover that is gone, it is that.
+  if (const vios::Vios* mover = mover_; mover && !mover->running()) return lost_mover(*mover, system_);
+  if (const std::string reason = cancel_reason(); !reason.empty()) return reason;
+  if (!remote || !shell_made_) return problem.what();
   try {
-    remote.abandon_shell(stream_id_);
-    const std::string reason = remote.failure(stream_id_);
+    remote->abandon_shell(stream_id_);
+    const std::string reason = remote->failure(stream_id_);
     if (!reason.empty() && reason != kCalledOff) return "The destination called it off: " + reason;
   } catch (const std::runtime_error&) {
     // It cannot be asked.
   }
-  return why;
+  return problem.what();
 }
 
 void SourceMove::write_to_stream() {

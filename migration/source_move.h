@@ -90,7 +90,7 @@ class SourceMove final : public hypervisor::VasiOperation {
   void connect(std::unique_ptr<Socket>& socket, Channel channel);
   void need_mover() const;
   void take_other_mover();
-  std::string reason_there(RemoteSystem& remote, const std::string& why);
+  std::string reason_for(const std::exception& problem, RemoteSystem* remote);
   void write_to_stream();
   void answer_demand();
   void close_demand();

@@ -286,8 +286,12 @@ void TargetMove::receive(Socket& socket, bool again) {
         }
         case FrameType::kState:
           in_turn(!restored && state_.empty());
-          if (session_ ? session_->download(frame.payload) != VasiStatus::kSuccess : !download(frame.payload))
+          if (session_ ? session_->download(frame.payload) != VasiStatus::kSuccess
+                       : !download(frame.payload)) {
+            if (mover_ && !mover_.load()->running())
+              throw std::runtime_error(lost_mover(*mover_.load(), system_));
             throw StreamError("The migration stream is damaged: the partition's state is too long.");
+          }
           break;
         case FrameType::kPrepare:
           in_turn(!ready && !state_.empty());
@@ -417,8 +421,7 @@ bool TargetMove::call_off(const std::string& why) {
 
 void TargetMove::server_stopped(vios::Vios& server) {
   if (mover_ != &server) return;
-  const bool owned =
-      call_off(shown(make_finding(Message::kMoverLost, {server.config().name, system_.identity().name})));
+  const bool owned = call_off(lost_mover(server, system_));
   if (!owned) return;
   client_->shut_down();
   const std::lock_guard hold(lock_);
