@@ -406,12 +406,15 @@ bool TargetMove::call_off(const std::string& why) {
   if (phase_ == Phase::kOwned) return true;
   const bool first = !off_;
   off_ = true;
-  if (first) off_reason_ = why;
+  // The source may notice that the mover is gone before we are told.
+  const vios::Vios* mover = mover_;
+  if (first) off_reason_ = mover && !mover->running() ? lost_mover(*mover, system_) : why;
   partition_->memory().give_up();  // Whoever waits for a page of it waits in vain.
   if (socket_) socket_->shut_down();
   if (phase_ == Phase::kWaiting && first) {
+    const std::string reason = off_reason_;
     hold.unlock();
-    undo(why);
+    undo(reason);
     return false;
   }
   // A thread receives: it undoes the shell when it sees the end of the stream.

@@ -122,6 +122,36 @@ TEST_F(ConsoleTest, ListsInTheGrammarOfTheHmc) {
   EXPECT_NE(out().find("vhost0"), std::string::npos);
 }
 
+TEST_F(ConsoleTest, AServerIsShutDownAndStarted) {
+  const auto state = [&] {
+    EXPECT_EQ(run("lssyscfg -r lpar -m A --filter lpar_names=vios1 -F state,rmc_state"), 0);
+    return out();
+  };
+  EXPECT_EQ(run("chsysstate -r lpar -m A -o shutdown -n vios1"), 0) << error();
+  EXPECT_EQ(state(), "Not Activated,none\n");
+  for (const char* command :
+       {"chsysstate -r lpar -m A -o shutdown --immed -n vios1", "viosvrcmd -m A -p vios1 -c \"lsmap -all\"",
+        "chsysstate -r lpar -m A -o shutdown --restart --id 1"}) {
+    EXPECT_NE(run(command), 0) << command;
+    EXPECT_NE(error().find("vios1 is not running; start it"), std::string::npos) << error();
+  }
+  EXPECT_EQ(run("lslparmigr -r msp -m A -t B -F source_msp_name,dest_msp_names"), 0);
+  EXPECT_EQ(out(), ",vios1\n");
+  EXPECT_EQ(run("lslparmigr -r msp -m B -t A -F source_msp_name,dest_msp_names"), 0);
+  EXPECT_EQ(out(), "vios1,\n");
+  // A destination whose server is down hosts nothing.
+  EXPECT_EQ(run("migrlpar -o v -m A -t B -p lpar1"), 0) << error();
+  EXPECT_EQ(run("chsysstate -r lpar -m B -o shutdown --immed -n vios1"), 0) << error();
+  EXPECT_NE(run("migrlpar -o v -m A -t B -p lpar1"), 0);
+  EXPECT_NE(error().find("HSCLA24E"), std::string::npos) << error();
+  EXPECT_EQ(run("lslparmigr -r virtualio -m A -t B --filter lpar_names=lpar1"), 0);
+  EXPECT_EQ(out(), "possible_virtual_scsi_mappings=none,suggested_virtual_scsi_mappings=none\n");
+  EXPECT_EQ(run("chsysstate -r lpar -m A -o on -n vios1"), 0) << error();
+  EXPECT_EQ(state(), "Running,active\n");
+  EXPECT_EQ(run("chsysstate -r lpar -m A -o reboot --immed -n vios1"), 0) << error();
+  EXPECT_EQ(state(), "Running,active\n");
+}
+
 TEST_F(ConsoleTest, WrongCommandsCostOneSentence) {
   const std::pair<const char*, const char*> wrong[] = {
       {"lssysconf -r lpar", "\"lssysconf\""},
@@ -144,6 +174,20 @@ TEST_F(ConsoleTest, WrongCommandsCostOneSentence) {
       {"rmvterm -m A -p lpar1", "Nobody"},
       {"viosvrcmd -m A -p vios2 -c ls", "vios2"},
       {"help fly", "\"fly\""},
+      {"migrlpar -o m -m A -t B -p lpar1 -i source_msp_name=vios7", "BATM032"},
+      {"migrlpar -o m -m A -t B -p lpar1 -i dest_msp_id=0", "from 1 to 254"},
+      {"migrlpar -o m -m A -t B -p lpar1 -i dest_msp_name=", "must name a Virtual I/O Server"},
+      {"migrlpar -o m -m A -t B -p lpar1 -i source_msp_name=vios1,source_msp_id=2", "vios1 (number 2)"},
+      {"migrlpar -o m -m A -t B -p lpar1 -i virtual_scsi_mappings=2", "SLOT/VIOS NAME/VIOS ID"},
+      {"migrlpar -o m -m A -t B -p lpar1 -i virtual_scsi_mappings=2//", "SLOT/VIOS NAME/VIOS ID"},
+      {"migrlpar -o m -m A -t B -p lpar1 -i virtual_scsi_mappings=x/vios1/", "SLOT/VIOS NAME/VIOS ID"},
+      {"migrlpar -o m -m A -t B -p lpar1 -i virtual_scsi_mappings=2/vios4/", "no such Virtual I/O Server"},
+      {"migrlpar -o m -m A -t B -p lpar1 -i virtual_scsi_mappings=9/vios1/",
+       "no virtual SCSI client adapter"},
+      {"migrlpar -o m -m A -t B -p lpar1 -i \"\\\"virtual_scsi_mappings=2/vios1/,2/vios1/\\\"\"", "twice"},
+      {"migrlpar -o m -m A -t B -p lpar1 --redundantvios 3", "--redundantvios"},
+      {"migrlpar -o s -m A -p lpar1 --redundantvios 2", "--redundantvios"},
+      {"chsysstate -r lpar -m A -o on -n vios1", "already on"},
   };
   for (const auto& [line, about] : wrong) {
     EXPECT_NE(run(line), 0) << line;
