@@ -271,6 +271,21 @@ constexpr AttributeRow kAttributes[] = {
        return std::string(!s.partition || s.partition->profile().auto_start ? "1" : "0");
      }},
 
+    {"scsi", "lpar_name", name_of},
+    {"scsi", "lpar_id", id_of},
+    {"scsi", "slot_num", [](const Subject& s) { return std::to_string(s.scsi.slot); }},
+    {"scsi", "state",
+     [](const Subject& s) {
+       const bool on =
+           s.partition ? s.partition->state() != PartitionState::kNotActivated : s.vios->running();
+       return std::string(on ? "1" : "0");
+     }},
+    {"scsi", "is_required", [](const Subject&) { return std::string("1"); }},
+    {"scsi", "adapter_type", [](const Subject& s) { return std::string(s.partition ? "client" : "server"); }},
+    {"scsi", "remote_lpar_id", [](const Subject& s) { return std::to_string(s.scsi.remote_id); }},
+    {"scsi", "remote_lpar_name", [](const Subject& s) { return s.scsi.remote_name; }},
+    {"scsi", "remote_slot_num", [](const Subject& s) { return std::to_string(s.scsi.remote_slot); }},
+
     {"refcode", "lpar_name", name_of},
     {"refcode", "lpar_id", id_of},
     {"refcode", "time_stamp",

@@ -23,8 +23,13 @@ struct Subject {
   vios::Vios* vios = nullptr;   ///< Null for a partition and for the system.
   std::string control_address;  ///< Of the system, for other hosts.
   u64 code_time = 0;            ///< Of a reference code record.
-  std::string code;
-  migration::Progress move;  ///< Of an lpar: its latest move.
+  std::string code = {};
+  migration::Progress move = {};  ///< Of an lpar: its latest move.
+  /// Of a virtual SCSI adapter: its client (with `partition`) or its server (with `vios`), and the other end.
+  struct ScsiAdapter {
+    u32 slot = 0, remote_id = 0, remote_slot = 0;
+    std::string remote_name;
+  } scsi = {};
   /// What `lslparmigr -t` asks about the destination.
   struct Server {
     std::string name, id, host;
@@ -32,7 +37,7 @@ struct Subject {
     /// Of the partition's virtual SCSI clients, those whose disks it can host.
     std::vector<u32> hostable_slots;
   };
-  std::vector<Server> destination;
+  std::vector<Server> destination = {};
 };
 
 /// Adds the subject's record of a resource ("lpar", "migr-sys"...), every attribute in the table's order.

@@ -134,6 +134,15 @@ std::set<std::string> filter_values(const control::ListRequest& request, const s
   return {values.begin(), values.end()};
 }
 
+/// Whether the filter of the request lets a partition of that name and number through.
+std::function<bool(const std::string& name, const std::string& id)> filter_of(
+    const control::ListRequest& request) {
+  return [names = filter_values(request, "lpar_names"), ids = filter_values(request, "lpar_ids")](
+             const std::string& name, const std::string& id) {
+    return (names.empty() || names.contains(name)) && (ids.empty() || ids.contains(id));
+  };
+}
+
 control::Outcome outcome(int rc, std::string text) {
   control::Outcome out;
   out.set_rc(rc);
@@ -194,7 +203,8 @@ control::Records ManagedControl::list(const control::ListRequest& request) {
     }
     return out;
   }
-  Subject subject{system_, vios_, mover_, nullptr, nullptr, address_, 0, {}, {}, {}};
+  Subject subject{
+      .system = system_, .io = vios_, .mover = mover_, .partition = nullptr, .control_address = address_};
   if (resource == "sys" || resource == "migr-sys") {
     add_record(out, resource, subject);
     return out;
@@ -205,18 +215,18 @@ control::Records ManagedControl::list(const control::ListRequest& request) {
     add_of_destination(out, request, subject);
     return out;
   }
+  if (resource == "scsi") {
+    add_scsi_adapters(out, request, subject);
+    return out;
+  }
   if (resource != "lpar" && resource != "prof" && resource != "refcode" && resource != "migr-lpar") {
     throw std::runtime_error("There is no resource \"" + resource + "\" to list.");
   }
-  const std::set<std::string> names = filter_values(request, "lpar_names"),
-                              ids = filter_values(request, "lpar_ids");
   u64 codes_wanted = 1;
   if (const auto count = request.filter().find("count"); count != request.filter().end()) {
     codes_wanted = std::strtoull(count->second.c_str(), nullptr, 10);
   }
-  const auto wanted = [&](const std::string& name, const std::string& id) {
-    return (names.empty() || names.contains(name)) && (ids.empty() || ids.contains(id));
-  };
+  const auto wanted = filter_of(request);
   for (const auto& server : vios_.servers()) {
     if (resource == "migr-lpar" || resource == "refcode" ||
         !wanted(server->config().name, std::to_string(server->config().id)))
@@ -247,6 +257,41 @@ control::Records ManagedControl::list(const control::ListRequest& request) {
     }
   }
   return out;
+}
+
+/// Both ends of each virtual SCSI adapter: of a server those that it has, of a partition its own.
+void ManagedControl::add_scsi_adapters(control::Records& out, const control::ListRequest& request,
+                                       Subject subject) {
+  const auto wanted = filter_of(request);
+  const auto partitions = system_.partitions();
+  for (const auto& server : vios_.servers()) {
+    const vios::ViosConfig& config = server->config();
+    if (!wanted(config.name, std::to_string(config.id))) continue;
+    subject.vios = server.get();
+    for (const auto& partition : partitions) {
+      for (const auto& slot : partition->profile().scsi) {
+        if (slot.server_id != config.id) continue;
+        subject.scsi = {.slot = server->server_slot(partition->id(), slot),
+                        .remote_id = partition->id(),
+                        .remote_slot = slot.slot,
+                        .remote_name = partition->name()};
+        add_record(out, request.resource(), subject);
+      }
+    }
+  }
+  subject.vios = nullptr;
+  for (const auto& partition : partitions) {
+    if (!wanted(partition->name(), std::to_string(partition->id()))) continue;
+    subject.partition = partition;
+    for (const auto& slot : partition->profile().scsi) {
+      const vios::Vios* server = vios_.find(slot.server_id);
+      subject.scsi = {.slot = slot.slot,
+                      .remote_id = slot.server_id,
+                      .remote_slot = server ? server->server_slot(partition->id(), slot) : slot.server_slot,
+                      .remote_name = vios_.server_name(slot.server_id)};
+      add_record(out, request.resource(), subject);
+    }
+  }
 }
 
 /// What a destination offers a partition; `subject` is of no partition yet.

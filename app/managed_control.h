@@ -52,6 +52,7 @@ class ManagedControl final : public hmc::Control {
   std::shared_ptr<hypervisor::Partition> partition(const std::string& name_or_id);
   control::Outcome resume(const std::string& file);
   control::Outcome change_server(vios::Vios& server, const std::string& operation);
+  void add_scsi_adapters(control::Records& out, const control::ListRequest& request, Subject subject);
   void add_of_destination(control::Records& out, const control::ListRequest& request, Subject subject);
   migration::MoveOptions options_of(const control::MigrateRequest& request);
   void operating_system(const std::shared_ptr<hypervisor::Partition>& partition, const std::string& verb);

@@ -45,6 +45,7 @@ constexpr Listing kListings[] = {
     {"lssyscfg", "sys", "sys"},
     {"lssyscfg", "lpar", "lpar"},
     {"lssyscfg", "prof", "prof"},
+    {"lshwres", "virtualio", "scsi"},
     {"lsrefcode", "lpar", "refcode"},
     {"lslparmigr", "lpar", "migr-lpar"},
     {"lslparmigr", "sys", "migr-sys"},
@@ -157,6 +158,16 @@ int list(Console& console, std::string_view command, const Arguments& arguments)
     if (one_system && arguments.has("--filter")) return 1;
   }
   return 0;
+}
+
+int list_hardware(Console& console, std::string_view command, const Arguments& arguments) {
+  resource_of(command, arguments.get("-r"));  // Complains about another one.
+  if (const std::string kind = arguments.get("--rsubtype"); kind != "scsi")
+    throw std::runtime_error("lshwres -r virtualio does not list \"" + kind + "\"; --rsubtype can be scsi.");
+  if (const std::string level = arguments.get("--level", "lpar"); level != "lpar")
+    throw std::runtime_error("lshwres lists virtual adapters of partitions: --level can be lpar, not \"" +
+                             level + "\".");
+  return list(console, command, arguments);
 }
 
 /// `lslparmigr -r manager`: about this console. It manages every system itself and speaks to no other
@@ -341,6 +352,9 @@ struct Command {
 
 constexpr OptionSpec kListOptions[] = {
     {"-r", true, true}, {"-m", true}, {"-F", true}, {"--header", false}, {"--filter", true}};
+constexpr OptionSpec kHardwareOptions[] = {
+    {"-r", true, true}, {"--rsubtype", true, true}, {"--level", true}, {"-m", true, true},
+    {"-F", true},       {"--header", false},        {"--filter", true}};
 constexpr OptionSpec kMoveListOptions[] = {{"-r", true, true}, {"-m", true},        {"-t", true},
                                            {"-F", true},       {"--header", false}, {"--filter", true}};
 constexpr OptionSpec kRefcodeOptions[] = {{"-r", true, true},  {"-m", true},       {"-F", true},
@@ -365,6 +379,10 @@ constexpr OptionSpec kConnectionsOptions[] = {{"-r", true, true}};
 constexpr Command kCommands[] = {
     {"lssyscfg", "lssyscfg -r sys|lpar|prof [-m SYSTEM] [-F name,...] [--header] [--filter lpar_names=NAME]",
      "lists managed systems, partitions or profiles", kListOptions, list},
+    {"lshwres",
+     "lshwres -r virtualio --rsubtype scsi [--level lpar] -m SYSTEM [-F slot_num,state] [--header] [--filter "
+     "lpar_names=NAME]",
+     "lists virtual SCSI adapters of partitions and of Virtual I/O Servers", kHardwareOptions, list_hardware},
     {"lsrefcode",
      "lsrefcode -r lpar [-m SYSTEM] [-F refcode,time_stamp] [--filter lpar_names=NAME] [-n COUNT]",
      "lists reference codes of partitions", kRefcodeOptions, list},

@@ -233,6 +233,11 @@ u32 Vios::free_virtual_slots() const {
   return config_.max_virtual_slots > taken ? config_.max_virtual_slots - taken : 0;
 }
 
+u32 Vios::server_slot(u32 partition, const hypervisor::VirtualScsiSlot& slot) const {
+  std::lock_guard guard(p_->fabric.lock);
+  return p_->vhost(partition, slot).server_slot;
+}
+
 std::string Vios::unique_id(const std::string& hdisk) const {
   const auto* disk = Private::find(config_, hdisk);
   if (!disk) throw std::runtime_error("the VIOS " + config_.name + " has no disk " + hdisk);

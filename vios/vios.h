@@ -66,6 +66,8 @@ class Vios final {
   /// How an hdisk is configured; nullptr: there is none of that name.
   const ViosConfig::Disk* disk(const std::string& hdisk) const;
   u32 free_virtual_slots() const;
+  /// The slot here to which a partition's virtual SCSI client is wired.
+  u32 server_slot(u32 partition, const hypervisor::VirtualScsiSlot& slot) const;
   /// Unique id of an hdisk; throws std::runtime_error when it cannot be opened.
   std::string unique_id(const std::string& hdisk) const;
   /// The hdisk exists and can be opened.

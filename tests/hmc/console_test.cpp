@@ -112,6 +112,13 @@ TEST_F(ConsoleTest, ListsInTheGrammarOfTheHmc) {
   EXPECT_EQ(run("lssyscfg -r prof -m A --filter lpar_names=lpar1"), 0);
   EXPECT_NE(out().find("virtual_scsi_adapters=2/client/1/vios1/any/1"), std::string::npos) << out();
   EXPECT_NE(out().find(R"("virtual_eth_adapters=""3/1/1/10,20/0/1""")"), std::string::npos) << out();
+  EXPECT_EQ(run("lshwres -r virtualio --rsubtype scsi --level lpar -m A"), 0) << error();
+  EXPECT_EQ(
+      out(),
+      "lpar_name=vios1,lpar_id=1,slot_num=11,state=1,is_required=1,adapter_type=server,remote_lpar_id=2,"
+      "remote_lpar_name=lpar1,remote_slot_num=2\n"
+      "lpar_name=lpar1,lpar_id=2,slot_num=2,state=0,is_required=1,adapter_type=client,remote_lpar_id=1,"
+      "remote_lpar_name=vios1,remote_slot_num=11\n");
   EXPECT_EQ(run("lsrefcode -r lpar -m A -F lpar_name,refcode"), 0);
   EXPECT_EQ(run("lslparmigr -r lpar -m A -F name,migration_state"), 0);
   EXPECT_EQ(out(), "lpar1,Not Migrating\n");
@@ -129,6 +136,8 @@ TEST_F(ConsoleTest, AServerIsShutDownAndStarted) {
   };
   EXPECT_EQ(run("chsysstate -r lpar -m A -o shutdown -n vios1"), 0) << error();
   EXPECT_EQ(state(), "Not Activated,none\n");
+  EXPECT_EQ(run("lshwres -r virtualio --rsubtype scsi -m A --filter lpar_names=vios1 -F slot_num,state"), 0);
+  EXPECT_EQ(out(), "11,0\n");
   for (const char* command :
        {"chsysstate -r lpar -m A -o shutdown --immed -n vios1", "viosvrcmd -m A -p vios1 -c \"lsmap -all\"",
         "chsysstate -r lpar -m A -o shutdown --restart --id 1"}) {
@@ -188,6 +197,9 @@ TEST_F(ConsoleTest, WrongCommandsCostOneSentence) {
       {"migrlpar -o m -m A -t B -p lpar1 --redundantvios 3", "--redundantvios"},
       {"migrlpar -o s -m A -p lpar1 --redundantvios 2", "--redundantvios"},
       {"chsysstate -r lpar -m A -o on -n vios1", "already on"},
+      {"lshwres -r mem --rsubtype scsi -m A", "\"mem\""},
+      {"lshwres -r virtualio --rsubtype eth -m A", "\"eth\""},
+      {"lshwres -r virtualio --rsubtype scsi --level sys -m A", "\"sys\""},
   };
   for (const auto& [line, about] : wrong) {
     EXPECT_NE(run(line), 0) << line;
