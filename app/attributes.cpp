@@ -58,6 +58,14 @@ std::string rmc_state(const Subject& s) {
 
 std::string scsi_adapters(const Subject& s) {
   std::vector<std::string> list;
+  // A server has an adapter for each that partitions have by it.
+  for (const auto& partition : s.vios ? s.system.partitions() : std::vector<std::shared_ptr<Partition>>()) {
+    for (const auto& slot : partition->profile().scsi) {
+      if (slot.server_id != s.vios->config().id) continue;
+      list.push_back(fmt::format("{}/server/{}/{}/{}/1", s.vios->server_slot(partition->id(), slot),
+                                 partition->id(), partition->name(), slot.slot));
+    }
+  }
   if (const Profile* p = profile_of(s)) {
     for (const auto& slot : p->scsi) {
       list.push_back(fmt::format("{}/client/{}/{}/{}/1", slot.slot, slot.server_id,

@@ -21,7 +21,8 @@ namespace baton::vios {
 struct Fabric {
   /// A LUN of a partition, whatever the number of its paths.
   struct Lun {
-    std::string hdisk, uri;  ///< As the first path that was opened names it.
+    const Vios* server;            ///< Of the first path that was opened.
+    const ViosConfig::Disk* disk;  ///< As that path names it.
     std::shared_ptr<devices::BlockDevice> device;
   };
   struct Lan {
@@ -38,8 +39,9 @@ struct Fabric {
     bool reserved = false;  ///< It has its reservations.
     bool quiet = false;     ///< It is suspended: no server answers.
 
-    /// The device of a LUN, opened if no other path has done so. Throws std::runtime_error.
-    std::shared_ptr<devices::BlockDevice> open(const std::string& hdisk, const std::string& uri);
+    /// The device of a LUN, opened if no other path has done so. Throws std::runtime_error, also if the path
+    /// would be one by a second server to a LUN that may have one.
+    std::shared_ptr<devices::BlockDevice> open(const Vios& server, const ViosConfig::Disk& disk);
     /// Takes the reservation of each LUN, or none. Throws std::runtime_error naming disk and holder.
     void reserve(const hypervisor::SystemIdentity& identity);
     void release();

@@ -87,7 +87,7 @@ void Vios::Private::prepare(const Vios& vios, Fabric::Client& client) {
              " is used twice");
       const auto* known = find(vios.config_, disk.backing);
       if (!known) fail("the VIOS " + vios.config_.name + " has no disk " + disk.backing);
-      scsi.disks[disk.target] = client.open(disk.backing, known->uri);
+      scsi.disks[disk.target] = client.open(vios, *known);
     }
     prepared.push_back(std::move(scsi));
   }
@@ -180,7 +180,7 @@ void Vios::Private::announce(const ViosConfig& config, Fabric::Client& client,
       frames.push_back(make_announcement(lan.adapter->mac(), untagged ? 0 : vlan));
     }
   }
-  sea->announcer->start(client.id, std::move(frames));
+  if (!frames.empty()) sea->announcer->start(client.id, std::move(frames));
 }
 
 // -- questions

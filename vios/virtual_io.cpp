@@ -17,10 +17,19 @@ using hypervisor::Partition;
 
 // -- the LUNs of a partition
 
-std::shared_ptr<devices::BlockDevice> Fabric::Client::open(const std::string& hdisk, const std::string& uri) {
-  std::shared_ptr<devices::BlockDevice> device = devices::open_block_device(uri);
+std::shared_ptr<devices::BlockDevice> Fabric::Client::open(const Vios& server, const ViosConfig::Disk& disk) {
+  std::shared_ptr<devices::BlockDevice> device = devices::open_block_device(disk.uri);
   // Two descriptors of one file would be two holders of its reservation.
-  return luns.try_emplace(device->unique_id(), Lun{hdisk, uri, device}).first->second.device;
+  const Lun& lun = luns.try_emplace(device->unique_id(), Lun{&server, &disk, device}).first->second;
+  constexpr std::string_view kOneServer = "single_path";
+  for (const ViosConfig::Disk* end : {lun.disk, &disk}) {
+    if (lun.server == &server || end->reserve_policy != kOneServer) continue;
+    throw std::runtime_error("partition " + partition->name() + ": " + lun.disk->name + " of " +
+                             lun.server->config().name + " and " + disk.name + " of " + server.config().name +
+                             " are one LUN, and the reserve policy of " + end->name +
+                             " lets one server use it; set reserve_policy = \"no_reserve\" for both");
+  }
+  return lun.device;
 }
 
 void Fabric::Client::reserve(const hypervisor::SystemIdentity& identity) {
@@ -30,7 +39,8 @@ void Fabric::Client::reserve(const hypervisor::SystemIdentity& identity) {
     const auto error = lun.device->reserve(owner, &holder);
     if (error == 0) continue;
     if (!reserved) release();
-    const std::string what = "partition " + partition->name() + ": disk " + lun.hdisk + " (" + lun.uri + ") ";
+    const std::string what =
+        "partition " + partition->name() + ": disk " + lun.disk->name + " (" + lun.disk->uri + ") ";
     if (error == EBUSY)
       throw std::runtime_error(what + "is in use by " + holder +
                                "; shut that partition down, or map another disk");

@@ -111,6 +111,9 @@ TEST_F(ConsoleTest, ListsInTheGrammarOfTheHmc) {
   EXPECT_EQ(out(), "1\n2\n");
   EXPECT_EQ(run("lssyscfg -r prof -m A --filter lpar_names=lpar1"), 0);
   EXPECT_NE(out().find("virtual_scsi_adapters=2/client/1/vios1/any/1"), std::string::npos) << out();
+  EXPECT_EQ(run("lssyscfg -r prof -m A --filter lpar_names=vios1 -F virtual_scsi_adapters"), 0);
+  EXPECT_EQ(out(), "11/server/2/lpar1/2/1\n");
+  EXPECT_EQ(run("lssyscfg -r prof -m A --filter lpar_names=lpar1"), 0);
   EXPECT_NE(out().find(R"("virtual_eth_adapters=""3/1/1/10,20/0/1""")"), std::string::npos) << out();
   EXPECT_EQ(run("lshwres -r virtualio --rsubtype scsi --level lpar -m A"), 0) << error();
   EXPECT_EQ(

@@ -233,7 +233,8 @@ class TwoServers : public ViosTest {
     std::vector<u16> out;
     for (u64 at = kQueue; at < kQueue + 4096; at += 16) {
       const u16 head = partition.memory().load<u16>(at).value_or(0);
-      if (head) out.push_back(head);
+      if (!head) continue;  // One may come right now.
+      out.push_back(head);
       partition.memory().store<u16>(at, 0);
     }
     return out;
@@ -300,6 +301,23 @@ TEST_F(TwoServers, StoppedWhileAPartitionIsSuspended) {
   EXPECT_EQ(adapter.h_send_crq({0xC001000000000000, 0}), h::Success);
   EXPECT_TRUE(hypervisor::test::eventually([&] { return messages(*one) == std::vector<u16>{0xC002}; }));
   io.detach(*one);
+}
+
+TEST_F(TwoServers, ASinglePathIsOne) {
+  auto both = configs();
+  both[1].disks[0].reserve_policy = "single_path";
+  VirtualIo io(a_, both);
+  auto one = a_.create(two_paths(2, "one"));
+  const auto text = failure([&] { io.attach(*one); });
+  for (const char* about : {"hdisk0 of vios1", "hdisk0b of vios2", "no_reserve"})
+    EXPECT_NE(text.find(about), std::string::npos) << text;
+  // Two slots of one server are no second server.
+  auto same = two_paths(3, "two");
+  same.scsi[0].server_id = 9;
+  same.disks[0].backing = "hdisk0b";
+  auto two = a_.create(same);
+  io.attach(*two);
+  io.detach(*two);
 }
 
 TEST_F(TwoServers, NamesAndNumbers) {
