@@ -329,10 +329,8 @@ constexpr AttributeRow kAttributes[] = {
     {"migr-lpar", "postcopy_faults", figure<&migration::Progress::postcopy_faults>},
     {"migr-lpar", "postcopy_wait_ms", figure<&migration::Progress::postcopy_wait_ms, 3>},
     {"migr-lpar", "postcopy_longest_ms", figure<&migration::Progress::postcopy_longest_ms, 3>},
-    {"migr-lpar", "source_msp_name",
-     [](const Subject& s) { return s.move.role == "source" ? s.move.mover : std::string(); }},
-    {"migr-lpar", "dest_msp_name",
-     [](const Subject& s) { return s.move.role == "target" ? s.move.mover : std::string(); }},
+    {"migr-lpar", "source_msp_name", [](const Subject& s) { return s.move.source_mover; }},
+    {"migr-lpar", "dest_msp_name", [](const Subject& s) { return s.move.target_mover; }},
     {"migr-lpar", "error", [](const Subject& s) { return s.move.error; }},
 
     {"migr-msp", "source_msp_name",

@@ -382,7 +382,7 @@ control::Outcome ManagedControl::change_server(vios::Vios& server, const std::st
                              " is not running; start it with chsysstate -o on.");
   if (how->stops && !how->immediate) {
     for (const migration::Progress& move : mover_.progress()) {
-      if (!move.finished && move.mover == name)
+      if (!move.finished && move.own_mover() == name)
         throw std::runtime_error(
             "The Virtual I/O Server " + name + " moves " + move.partition +
             "; wait for the end of the move, stop it with migrlpar -o s, or give --immed.");
@@ -623,6 +623,7 @@ control::Shell ManagedControl::create_shell(const control::DescriptionRequest& r
   out.set_mover_address(shell.mover_address);
   out.set_key(shell.key);
   out.set_lpar_id(shell.lpar_id);
+  out.set_mover(shell.mover);
   return out;
 }
 

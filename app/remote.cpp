@@ -33,7 +33,7 @@ migration::RemoteSystem::Shell ControlRemote::create_shell(const std::string& de
   request.set_description(description);
   request.set_stream_id(stream_id);
   const control::Shell shell = control_->create_shell(request);
-  return {shell.mover_address(), shell.key(), shell.lpar_id()};
+  return {shell.mover_address(), shell.key(), shell.lpar_id(), shell.mover()};
 }
 
 void ControlRemote::abandon_shell(u64 stream_id) {

@@ -58,6 +58,7 @@ std::string encode(const Description& d) {
   }
   if (d.wanted_mover.given()) write(d.wanted_mover, *out.mutable_wanted_mover());
   out.set_ignore_redundancy(d.ignore_redundancy);
+  out.set_source_mover(d.source_mover);
   state::Profile* p = out.mutable_profile();
   p->set_name(d.profile.name);
   p->set_id(d.profile.id);
@@ -124,6 +125,8 @@ Description decode(const std::string& bytes) {
   }
   d.wanted_mover = read(in.wanted_mover());
   d.ignore_redundancy = in.ignore_redundancy();
+  d.source_mover = in.source_mover();
+  check(d.source_mover.size() <= 64, "source");
   check(d.current_mode.size() <= 64, "processor compatibility mode");
   check(d.wanted_id != 1 && d.wanted_id <= 65535, "wanted partition number");
   check(in.bridged_vlans_size() <= 4094, "list of VLANs");

@@ -31,6 +31,7 @@ struct Description {
   std::vector<u16> bridged_vlans;  ///< Of the partition's VLANs, those that the source bridges.
   std::vector<ScsiMapping> wanted_mappings;
   vios::ServerName wanted_mover;   ///< Of the destination; not given: any.
+  std::string source_mover;        ///< Name of the source's, for whoever asks; empty: there is none.
   bool ignore_redundancy = false;  ///< Paths through several servers may become paths through one.
 };
 

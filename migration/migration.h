@@ -38,7 +38,9 @@ struct Progress {
   std::vector<std::string> states;  ///< Every VASI state passed so far.
   std::vector<double> state_ms;     ///< When each was entered, from the start of the move.
   std::string remote_system;
-  std::string mover;  ///< The mover service partition here; empty: none takes part.
+  /// The mover service partitions; empty: none takes part, or it is not known.
+  std::string source_mover, target_mover;
+  const std::string& own_mover() const { return role == "source" ? source_mover : target_mover; }
   u64 total_bytes = 0, bytes_transmitted = 0, bytes_remaining = 0;
   u32 round = 0;
   struct Round {
@@ -70,6 +72,7 @@ class RemoteSystem {
     std::string mover_address;
     std::string key;
     u32 lpar_id = 0;
+    std::string mover;  ///< Name of its mover service partition.
   };
   virtual Shell create_shell(const std::string& description, u64 stream_id) = 0;
   virtual void abandon_shell(u64 stream_id) = 0;

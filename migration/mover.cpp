@@ -590,7 +590,8 @@ RemoteSystem::Shell Mover::create_shell(const std::string& bytes, u64 stream_id)
     const std::lock_guard hold(p_->lock);
     if (!p_->closing) {
       p_->targets.push_back(move);
-      return {p_->listener.address(), key_to_hex(move->key()), move->partition()->id()};
+      return {p_->listener.address(), key_to_hex(move->key()), move->partition()->id(),
+              move->record().get().target_mover};
     }
   }
   move->call_off("The destination system stops.");

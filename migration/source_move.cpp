@@ -119,11 +119,13 @@ void SourceMove::move(RemoteSystem& remote, const Description& description) {
   Description now = description;
   now.time_of_day_ns = time_of_day_ns();  // The guest's check took its time.
   open_stream();
+  now.source_mover = record_.get().source_mover;
   const RemoteSystem::Shell shell = remote.create_shell(encode(now), stream_id_);
   shell_made_ = true;
   record_.change([&](Progress& p) {
     p.migration_state = phase::kInProgress;
     p.remote_partition_id = shell.lpar_id;
+    p.target_mover = shell.mover;
   });
   if (!key_from_hex(shell.key, key_)) throw std::runtime_error("The destination gave no usable key.");
   mover_address_ = shell.mover_address;
@@ -147,7 +149,7 @@ void SourceMove::open_stream() {
   if (!active_) return;
   mover_ = vios_.mover(options_.source_mover);
   if (!mover_) throw std::runtime_error("There is no mover service partition that runs.");
-  record_.change([&](Progress& p) { p.mover = mover_.load()->config().name; });
+  record_.change([&](Progress& p) { p.source_mover = mover_.load()->config().name; });
   session_ = mover_.load()->mover_service()->open(
       stream_id_, hypervisor::VasiRole::kSourceMover,
       [this](std::span<const u8> slice) { state_.insert(state_.end(), slice.begin(), slice.end()); });
@@ -183,7 +185,7 @@ void SourceMove::take_other_mover() {
   vios::Vios* other = mover_.load() && !mover_.load()->running() ? vios_.mover() : nullptr;
   if (!other) return;
   mover_ = other;
-  record_.change([&](Progress& p) { p.mover = other->config().name; });
+  record_.change([&](Progress& p) { p.source_mover = other->config().name; });
 }
 
 void SourceMove::server_stopped(vios::Vios& server) {

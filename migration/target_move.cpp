@@ -69,6 +69,7 @@ TargetMove::TargetMove(hypervisor::ManagedSystem& system, vios::VirtualIo& vios,
     p.kind = active_ ? "active" : "inactive";
     p.migration_state = phase::kStarting;
     p.remote_system = description.source_system;
+    p.source_mover = description.source_mover;
     p.total_bytes = active_ ? partition_->memory().size() + partition_->hpt().bytes() : 0;
     p.bytes_remaining = p.total_bytes;
   });
@@ -79,7 +80,7 @@ TargetMove::TargetMove(hypervisor::ManagedSystem& system, vios::VirtualIo& vios,
     if (!active_) return;  // Movers take part in active moves alone.
     mover_ = vios_.mover(description.wanted_mover);
     if (!mover_) throw std::runtime_error("There is no mover service partition that runs.");
-    record_.change([&](Progress& p) { p.mover = mover_.load()->config().name; });
+    record_.change([&](Progress& p) { p.target_mover = mover_.load()->config().name; });
     session_ = mover_.load()->mover_service()->open(stream_id_, VasiRole::kTargetMover, {});
   } catch (...) {
     end_stream();
@@ -113,7 +114,7 @@ bool TargetMove::take(const Key& key, Channel channel) {
     vios::Vios* other = phase_ == Phase::kOwned ? vios_.mover() : nullptr;
     if (!other) return false;
     mover_ = other;
-    record_.change([&](Progress& p) { p.mover = other->config().name; });
+    record_.change([&](Progress& p) { p.target_mover = other->config().name; });
   }
   if (channel == Channel::kDemand) return true;
   if (phase_ == Phase::kOwned) return follows_ && !socket_ && !record_.get().finished;

@@ -178,6 +178,8 @@ class TwoServers(harness.Site):
         output = move.communicate(timeout=harness.LIMIT)[0].decode()
         self.assertEqual(move.returncode, 0, output)
         self.assertEqual(self.state(TARGET), "Running")
+        # Of the source's, the one that sent the rest is known there only.
+        self.assertEqual(self.do(f"lslparmigr -r lpar -m {TARGET} -F source_msp_name,dest_msp_name"), "vios1,vios2\n")
         self.assertNotIn(PARTITION, self.do(f"lssyscfg -r lpar -m {SOURCE} -F name"))
         self.assertIn("2/client/1/vios1", self.do(f"lssyscfg -r prof -m {TARGET} -F virtual_scsi_adapters"))
         self.assertIn("4/client/2/vios2", self.do(f"lssyscfg -r prof -m {TARGET} -F virtual_scsi_adapters"))

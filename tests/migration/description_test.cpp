@@ -30,6 +30,7 @@ Description sample() {
   d.wanted_mappings = {{2, {"vios2", 0}, 17}};
   d.wanted_mover = {"", 9};
   d.ignore_redundancy = true;
+  d.source_mover = "vios1";
   return d;
 }
 
@@ -48,6 +49,7 @@ TEST(Description, ComesBack) {
   EXPECT_EQ(back.wanted_mappings[0].server_slot, 17u);
   EXPECT_EQ(back.wanted_mover.id, 9u);
   EXPECT_TRUE(back.ignore_redundancy);
+  EXPECT_EQ(back.source_mover, "vios1");
 }
 
 TEST(Description, OfATimeWithOneServer) {
