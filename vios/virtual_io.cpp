@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vios/virtual_io.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -39,12 +40,11 @@ void Fabric::Client::reserve(const hypervisor::SystemIdentity& identity) {
     const auto error = lun.device->reserve(owner, &holder);
     if (error == 0) continue;
     if (!reserved) release();
-    const std::string what =
-        "partition " + partition->name() + ": disk " + lun.disk->name + " (" + lun.disk->uri + ") ";
-    if (error == EBUSY)
-      throw std::runtime_error(what + "is in use by " + holder +
-                               "; shut that partition down, or map another disk");
-    throw std::runtime_error(what + "cannot be reserved: " + std::strerror(error));
+    const std::string why =
+        error == EBUSY ? fmt::format("is in use by {}; shut that partition down, or map another disk", holder)
+                       : fmt::format("cannot be reserved: {}", std::strerror(error));
+    throw std::runtime_error(
+        fmt::format("partition {}: disk {} ({}) {}", partition->name(), lun.disk->name, lun.disk->uri, why));
   }
   reserved = true;
 }
