@@ -17,7 +17,6 @@ namespace baton::migration {
 namespace {
 
 using hypervisor::PartitionState;
-using hypervisor::Profile;
 using namespace std::chrono_literals;
 
 constexpr auto kCheckTimeout = 90s;  ///< A hook may take a minute (guest/PROTOCOL.md 2).
