@@ -4,7 +4,9 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <map>
 #include <type_traits>
 
 #include "hmc/records.h"
@@ -19,12 +21,14 @@ using hypervisor::PartitionState;
 using hypervisor::Profile;
 
 std::string megabytes(u64 bytes) { return std::to_string(bytes >> 20); }
-std::string id_of(const Subject& s) { return s.partition ? std::to_string(s.partition->id()) : "1"; }
-std::string name_of(const Subject& s) { return s.partition ? s.partition->name() : s.vios.config().name; }
+std::string id_of(const Subject& s) {
+  return std::to_string(s.partition ? s.partition->id() : s.vios->config().id);
+}
+std::string name_of(const Subject& s) { return s.partition ? s.partition->name() : s.vios->config().name; }
 const Profile* profile_of(const Subject& s) { return s.partition ? &s.partition->profile() : nullptr; }
 
 std::string state_of(const Subject& s) {
-  if (!s.partition) return "Running";
+  if (!s.partition) return s.vios->running() ? "Running" : "Not Activated";
   const std::string state = hypervisor::to_string(s.partition->state());
   const bool moving = s.move.stream_id != 0 && !s.move.finished;
   return moving ? "Migrating - " + state : state;
@@ -41,22 +45,31 @@ u64 now_seconds() {
 }
 
 std::string agent_os(const Subject& s) {
-  if (!s.partition) return "Baton VIOS";
+  if (!s.partition) return s.vios->running() ? "Baton VIOS" : "";
   const auto agent = s.mover.agent(s.partition);
   return agent->active() ? agent->os() : "";
 }
 
 std::string rmc_state(const Subject& s) {
-  if (!s.partition) return "active";
+  if (!s.partition) return s.vios->running() ? "active" : "none";
   if (s.partition->state() == PartitionState::kNotActivated) return "none";
   return s.mover.agent(s.partition)->active() ? "active" : "inactive";
 }
 
 std::string scsi_adapters(const Subject& s) {
   std::vector<std::string> list;
+  // A server has an adapter for each that partitions have by it.
+  for (const auto& partition : s.vios ? s.system.partitions() : std::vector<std::shared_ptr<Partition>>()) {
+    for (const auto& slot : partition->profile().scsi) {
+      if (slot.server_id != s.vios->config().id) continue;
+      list.push_back(fmt::format("{}/server/{}/{}/{}/1", s.vios->server_slot(partition->id(), slot),
+                                 partition->id(), partition->name(), slot.slot));
+    }
+  }
   if (const Profile* p = profile_of(s)) {
     for (const auto& slot : p->scsi) {
-      list.push_back(fmt::format("{}/client/1/{}/{}/1", slot.slot, s.vios.config().name,
+      list.push_back(fmt::format("{}/client/{}/{}/{}/1", slot.slot, slot.server_id,
+                                 s.io.server_name(slot.server_id),
                                  slot.server_slot ? std::to_string(slot.server_slot) : "any"));
     }
   }
@@ -98,12 +111,44 @@ std::string io_slots(const Subject& s) {
   return list.empty() ? "none" : hmc::format_list(list);
 }
 
-/// Slot of the client, name and number of the destination's Virtual I/O Server.
-std::string scsi_mappings(const Subject& s) {
+/// Slot of the client, name and number of a Virtual I/O Server of the destination that can serve it.
+std::string possible_mappings(const Subject& s) {
   std::vector<std::string> list;
-  for (const u32 slot : s.destination.hostable_slots)
-    list.push_back(fmt::format("{}/{}/{}", slot, s.destination.vios, s.destination.vios_id));
+  for (const auto& server : s.destination)
+    for (const u32 slot : server.hostable_slots)
+      list.push_back(fmt::format("{}/{}/{}", slot, server.name, server.id));
   return list.empty() ? "none" : hmc::format_list(list);
+}
+
+/// One for each slot. Slots of different servers go to different ones, as a move does it, if that can be.
+std::string suggested_mappings(const Subject& s) {
+  if (!s.partition) return "none";
+  std::vector<std::string> list;
+  std::map<const Subject::Server*, u32> taken;  // By the slots of a server here.
+  for (const auto& slot : s.partition->profile().scsi) {
+    const Subject::Server* chosen = nullptr;
+    bool alone = false;
+    for (const auto& server : s.destination) {
+      if (std::ranges::find(server.hostable_slots, slot.slot) == server.hostable_slots.end()) continue;
+      const auto user = taken.find(&server);
+      const bool free = user == taken.end() || user->second == slot.server_id;
+      if (chosen && (alone || !free)) continue;
+      chosen = &server;
+      alone = free;
+    }
+    if (!chosen) continue;
+    taken.try_emplace(chosen, slot.server_id);
+    list.push_back(fmt::format("{}/{}/{}", slot.slot, chosen->name, chosen->id));
+  }
+  return list.empty() ? "none" : hmc::format_list(list);
+}
+
+/// Names or numbers of the destination's movers.
+std::string movers_there(const Subject& s, std::string Subject::Server::* what) {
+  std::vector<std::string> list;
+  for (const auto& server : s.destination)
+    if (server.mover) list.push_back(server.*what);
+  return hmc::format_list(list);
 }
 
 struct AttributeRow {
@@ -182,7 +227,7 @@ constexpr AttributeRow kAttributes[] = {
     {"lpar", "refcode",
      [](const Subject& s) { return s.partition ? s.partition->reference_code() : std::string(); }},
     {"lpar", "msp",
-     [](const Subject& s) { return std::string(!s.partition && s.vios.config().msp ? "1" : "0"); }},
+     [](const Subject& s) { return std::string(!s.partition && s.vios->config().msp ? "1" : "0"); }},
     {"lpar", "rmc_ipaddr",
      [](const Subject& s) { return s.partition ? std::string() : host_of(s.mover.address()); }},
     {"lpar", "vasi_state",
@@ -226,13 +271,28 @@ constexpr AttributeRow kAttributes[] = {
      [](const Subject& s) { return std::to_string(s.partition ? s.partition->profile().huge_pages : 0); }},
     {"prof", "max_virtual_slots",
      [](const Subject& s) {
-       return std::to_string(s.partition ? kClientSlots : s.vios.config().max_virtual_slots);
+       return std::to_string(s.partition ? kClientSlots : s.vios->config().max_virtual_slots);
      }},
     {"prof", "boot_mode", [](const Subject&) { return std::string("norm"); }},
     {"prof", "auto_start",
      [](const Subject& s) {
        return std::string(!s.partition || s.partition->profile().auto_start ? "1" : "0");
      }},
+
+    {"scsi", "lpar_name", name_of},
+    {"scsi", "lpar_id", id_of},
+    {"scsi", "slot_num", [](const Subject& s) { return std::to_string(s.scsi.slot); }},
+    {"scsi", "state",
+     [](const Subject& s) {
+       const bool on =
+           s.partition ? s.partition->state() != PartitionState::kNotActivated : s.vios->running();
+       return std::string(on ? "1" : "0");
+     }},
+    {"scsi", "is_required", [](const Subject&) { return std::string("1"); }},
+    {"scsi", "adapter_type", [](const Subject& s) { return std::string(s.partition ? "client" : "server"); }},
+    {"scsi", "remote_lpar_id", [](const Subject& s) { return std::to_string(s.scsi.remote_id); }},
+    {"scsi", "remote_lpar_name", [](const Subject& s) { return s.scsi.remote_name; }},
+    {"scsi", "remote_slot_num", [](const Subject& s) { return std::to_string(s.scsi.remote_slot); }},
 
     {"refcode", "lpar_name", name_of},
     {"refcode", "lpar_id", id_of},
@@ -269,25 +329,29 @@ constexpr AttributeRow kAttributes[] = {
     {"migr-lpar", "postcopy_faults", figure<&migration::Progress::postcopy_faults>},
     {"migr-lpar", "postcopy_wait_ms", figure<&migration::Progress::postcopy_wait_ms, 3>},
     {"migr-lpar", "postcopy_longest_ms", figure<&migration::Progress::postcopy_longest_ms, 3>},
+    {"migr-lpar", "source_msp_name", [](const Subject& s) { return s.move.source_mover; }},
+    {"migr-lpar", "dest_msp_name", [](const Subject& s) { return s.move.target_mover; }},
     {"migr-lpar", "error", [](const Subject& s) { return s.move.error; }},
 
     {"migr-msp", "source_msp_name",
-     [](const Subject& s) { return s.vios.config().msp ? s.vios.config().name : std::string(); }},
+     [](const Subject& s) { return s.vios ? s.vios->config().name : std::string(); }},
     {"migr-msp", "source_msp_id",
-     [](const Subject& s) { return std::string(s.vios.config().msp ? "1" : ""); }},
-    {"migr-msp", "dest_msp_names",
-     [](const Subject& s) { return s.destination.msp ? s.destination.vios : ""; }},
-    {"migr-msp", "dest_msp_ids",
-     [](const Subject& s) { return s.destination.msp ? s.destination.vios_id : ""; }},
+     [](const Subject& s) { return s.vios ? std::to_string(s.vios->config().id) : std::string(); }},
+    {"migr-msp", "dest_msp_names", [](const Subject& s) { return movers_there(s, &Subject::Server::name); }},
+    {"migr-msp", "dest_msp_ids", [](const Subject& s) { return movers_there(s, &Subject::Server::id); }},
     {"migr-msp", "ipaddr_mappings",
      [](const Subject& s) {
-       if (!s.vios.config().msp || !s.destination.msp) return std::string();
-       return fmt::format("{}//{}/{}/{}/", host_of(s.mover.address()), s.destination.vios_id,
-                          s.destination.vios, s.destination.mover_host);
+       std::vector<std::string> list;
+       for (const auto& server : s.destination) {
+         if (s.vios && server.mover)
+           list.push_back(
+               fmt::format("{}//{}/{}/{}/", host_of(s.mover.address()), server.id, server.name, server.host));
+       }
+       return hmc::format_list(list);
      }},
 
-    {"migr-virtualio", "possible_virtual_scsi_mappings", scsi_mappings},
-    {"migr-virtualio", "suggested_virtual_scsi_mappings", scsi_mappings},
+    {"migr-virtualio", "possible_virtual_scsi_mappings", possible_mappings},
+    {"migr-virtualio", "suggested_virtual_scsi_mappings", suggested_mappings},
 
     {"migr-procpool", "shared_proc_pool_ids", [](const Subject&) { return std::string("0"); }},
     {"migr-procpool", "shared_proc_pool_names", [](const Subject&) { return std::string("DefaultPool"); }},

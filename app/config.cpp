@@ -228,7 +228,60 @@ std::string absolute_uri(const Section& section, const std::string& uri) {
   return uri;
 }
 
-Profile partition_of(Section& section) {
+constexpr u32 kFirstServer = 1;  ///< Partition number of the first VIOS, unless it has another.
+
+/// Its id is 0 if it has none.
+vios::ViosConfig server_of(Section& section) {
+  vios::ViosConfig server;
+  server.id = 0;
+  section.text("name", server.name, is_name, kNameRule);
+  section.number("id", server.id, 1, 254);
+  section.text("uplink", server.uplink);
+  server.uplink = absolute_uri(section, server.uplink);
+  section.vlans("bridged_vlans", server.bridged_vlans);
+  section.flag("msp", server.msp);
+  section.number("max_virtual_slots", server.max_virtual_slots, 12, 65535);
+  std::set<std::string> disks;
+  for (Section row : section.tables("disk", "vios.disk")) {
+    vios::ViosConfig::Disk disk;
+    row.need("name");
+    row.need("uri");
+    row.text("name", disk.name, is_name, kNameRule);
+    row.text(
+        "uri", disk.uri, [](const std::string& s) { return s.find(':') != std::string::npos; },
+        "must be a URI like \"file:disk.img\".");
+    disk.uri = absolute_uri(row, disk.uri);
+    row.text(
+        "reserve_policy", disk.reserve_policy,
+        [](const std::string& s) { return s == "no_reserve" || s == "single_path"; },
+        "must be \"no_reserve\" or \"single_path\".");
+    row.text(
+        "kind", disk.kind,
+        [](const std::string& s) { return s == "lun" || s == "logical_volume" || s == "optical"; },
+        "must be \"lun\", \"logical_volume\" or \"optical\".");
+    row.done();
+    if (!disks.insert(disk.name).second)
+      row.fail(row.raw().get("name"), "name", "is used twice; name each disk once.");
+    server.disks.push_back(disk);
+  }
+  section.done();
+  return server;
+}
+
+/// The "vios" of an adapter or a disk: a name or, if there is none, the first server's number.
+const vios::ViosConfig& take_server(Section& row, const std::vector<vios::ViosConfig>& servers) {
+  std::string name, known;
+  for (const vios::ViosConfig& server : servers) known += (known.empty() ? "" : ", ") + server.name;
+  const auto named = [&](const std::string& s) {
+    return std::ranges::find(servers, s, &vios::ViosConfig::name);
+  };
+  row.text(
+      "vios", name, [&](const std::string& s) { return named(s) != servers.end(); },
+      "must name a Virtual I/O Server of this system: " + known + ".");
+  return name.empty() ? servers.front() : *named(name);
+}
+
+Profile partition_of(Section& section, const std::vector<vios::ViosConfig>& servers) {
   Profile profile;
   section.need("name");
   section.text("name", profile.name, is_name, kNameRule);
@@ -258,6 +311,7 @@ Profile partition_of(Section& section) {
     hypervisor::VirtualScsiSlot slot;
     row.number("slot", slot.slot, 2, 199);
     row.number("server_slot", slot.server_slot, 2, 999);
+    slot.server_id = take_server(row, servers).id;
     row.done();
     take_slot(row, slot.slot);
     profile.scsi.push_back(slot);
@@ -271,14 +325,25 @@ Profile partition_of(Section& section) {
     row.text("vtd", disk.vtd, is_name, kNameRule);
     disk.target = static_cast<u32>(profile.disks.size());
     row.number("target", disk.target, 0, 63);
+    const vios::ViosConfig* server = &take_server(row, servers);
     row.done();
     // A disk brings its adapter with it, so that a simple file needs no [[partition.scsi]].
-    bool found = false;
-    for (const auto& slot : profile.scsi) found |= slot.slot == disk.slot;
-    if (!found) {
+    const auto slot = std::ranges::find(profile.scsi, disk.slot, &hypervisor::VirtualScsiSlot::slot);
+    if (slot == profile.scsi.end()) {
       take_slot(row, disk.slot);
-      profile.scsi.push_back({.slot = disk.slot, .server_slot = 0});
+      profile.scsi.push_back({.slot = disk.slot, .server_slot = 0, .server_id = server->id});
+    } else {
+      const vios::ViosConfig* its = &*std::ranges::find(servers, slot->server_id, &vios::ViosConfig::id);
+      if (its != server && row.raw().contains("vios"))
+        row.fail(row.raw().get("vios"), "vios",
+                 "is " + server->name + ", but slot " + std::to_string(disk.slot) + " is served by " +
+                     its->name + "; give the disk a slot of its own.");
+      server = its;
     }
+    if (std::ranges::find(server->disks, disk.backing, &vios::ViosConfig::Disk::name) == server->disks.end())
+      row.fail(
+          row.raw().get("backing"), "backing",
+          "is " + disk.backing + ", which no [[vios.disk]] of " + server->name + " defines; add it there.");
     for (const auto& other : profile.disks) {
       if (other.slot == disk.slot && other.target == disk.target) {
         row.fail(row.raw().get("target"), "target",
@@ -376,42 +441,38 @@ Config config_of(const toml::table& file, const std::string& path) {
     system.fail(nullptr, "tls_authority", "goes with tls_certificate and tls_key: give all three or none.");
   system.done();
 
-  Section vios = top.table("vios");
-  vios.text("name", config.vios.name, is_name, kNameRule);
-  vios.text("uplink", config.vios.uplink);
-  config.vios.uplink = absolute_uri(vios, config.vios.uplink);
-  vios.vlans("bridged_vlans", config.vios.bridged_vlans);
-  vios.flag("msp", config.vios.msp);
-  vios.number("max_virtual_slots", config.vios.max_virtual_slots, 12, 65535);
-  std::set<std::string> disks;
-  for (Section row : vios.tables("disk", "vios.disk")) {
-    vios::ViosConfig::Disk disk;
-    row.need("name");
-    row.need("uri");
-    row.text("name", disk.name, is_name, kNameRule);
-    row.text(
-        "uri", disk.uri, [](const std::string& s) { return s.find(':') != std::string::npos; },
-        "must be a URI like \"file:disk.img\".");
-    disk.uri = absolute_uri(row, disk.uri);
-    row.text(
-        "reserve_policy", disk.reserve_policy,
-        [](const std::string& s) { return s == "no_reserve" || s == "single_path"; },
-        "must be \"no_reserve\" or \"single_path\".");
-    row.text(
-        "kind", disk.kind,
-        [](const std::string& s) { return s == "lun" || s == "logical_volume" || s == "optical"; },
-        "must be \"lun\", \"logical_volume\" or \"optical\".");
-    row.done();
-    if (!disks.insert(disk.name).second)
-      row.fail(row.raw().get("name"), "name", "is used twice; name each disk once.");
-    config.vios.disks.push_back(disk);
+  const toml::node* vios = file.get("vios");
+  if (vios && vios->is_array()) {
+    for (Section& row : top.tables("vios", "vios")) config.servers.push_back(server_of(row));
+  } else {
+    Section only = top.table("vios");
+    config.servers.push_back(server_of(only));
   }
-  vios.done();
-
-  std::set<std::string> names{config.vios.name};
-  std::set<u32> ids{1};
-  for (Section row : top.tables("partition", "partition")) {
-    Profile profile = partition_of(row);
+  if (config.servers.empty()) top.fail(vios, "vios", "must not be empty; add a [vios].");
+  std::set<std::string> names;
+  std::set<u32> ids;
+  const bool first_has_none = config.servers.front().id == 0;
+  if (first_has_none) config.servers.front().id = kFirstServer;
+  for (const vios::ViosConfig& server : config.servers) {
+    if (!names.insert(server.name).second)
+      top.fail(vios, "vios", "has two servers named " + server.name + "; give each a name of its own.");
+    if (server.id && !ids.insert(server.id).second)
+      top.fail(vios, "vios", "has two servers with the id " + std::to_string(server.id) + "; leave it out.");
+  }
+  std::vector<Section> rows = top.tables("partition", "partition");
+  for (const Section& row : rows) {
+    // The servers come first, but not to a number that a partition was given.
+    if (const auto id = row.raw()["id"].value_exact<i64>(); id && *id > 0 && *id < 255)
+      for (vios::ViosConfig& server : config.servers)
+        if (server.id == 0) ids.insert(static_cast<u32>(*id));
+  }
+  for (vios::ViosConfig& server : config.servers)
+    for (u32 id = 2; server.id == 0; ++id)
+      if (ids.insert(id).second) server.id = id;
+  ids.clear();
+  for (const vios::ViosConfig& server : config.servers) ids.insert(server.id);
+  for (Section& row : rows) {
+    Profile profile = partition_of(row, config.servers);
     if (!names.insert(profile.name).second)
       row.fail(row.raw().get("name"), "name", "is used twice; name each partition once.");
     if (profile.id && !ids.insert(profile.id).second)
@@ -420,12 +481,6 @@ Config config_of(const toml::table& file, const std::string& path) {
       row.fail(row.raw().get("memory"), "memory",
                "must be a multiple of the system's memory_block, " +
                    std::to_string(config.identity.memory_block / kMegabyte) + " MB.");
-    }
-    for (const auto& disk : profile.disks) {
-      if (!disks.contains(disk.backing)) {
-        row.fail(nullptr, "disk",
-                 "is backed by " + disk.backing + ", which no [[vios.disk]] defines; add it there.");
-      }
     }
     config.partitions.push_back(std::move(profile));
   }

@@ -8,13 +8,13 @@
 
 #include "devices/tls.h"
 #include "hypervisor/profile.h"
-#include "vios/vios.h"
+#include "vios/virtual_io.h"
 
 namespace baton::app {
 
 struct Config {
   hypervisor::SystemIdentity identity;
-  vios::ViosConfig vios;
+  std::vector<vios::ViosConfig> servers;  ///< At least one Virtual I/O Server.
   std::vector<hypervisor::Profile> partitions;
   std::string firmware;                     ///< Absolute path; empty: the built-in rule.
   std::string control;                      ///< "unix:/path"; empty: a socket in the run directory.

@@ -17,6 +17,7 @@
 
 #include "app/attributes.h"
 #include "hmc/records.h"
+#include "migration/messages.h"
 #include "migration/rmc_agent.h"
 
 namespace baton::app {
@@ -40,6 +41,28 @@ T one_of(const std::string& text, const std::map<std::string, T>& choices, const
 }
 
 using migration::MoveOptions;
+
+void take_name(vios::ServerName& server, const std::string& value, const std::string& attribute) {
+  if (value.empty() || value.size() > 31)
+    throw std::runtime_error(attribute + " must name a Virtual I/O Server.");
+  server.name = value;
+}
+
+/// "SLOT/NAME/NUMBER[/SLOT THERE]" of virtual_scsi_mappings: name or number, or both.
+migration::ScsiMapping mapping_of(const std::string& text) {
+  const std::string rule =
+      "virtual_scsi_mappings is a list of SLOT/VIOS NAME/VIOS ID[/VIOS SLOT], such as 2/vios1/1";
+  const std::vector<std::string> parts = hmc::split_quoted(text, '/');
+  if (parts.size() < 3 || parts.size() > 4 || (parts[1].empty() && parts[2].empty()) || parts[1].size() > 31)
+    throw std::runtime_error(rule + ", not \"" + text + "\".");
+  migration::ScsiMapping mapping;
+  mapping.slot = number_of(parts[0], 2, 65535, rule);
+  mapping.server.name = parts[1];
+  mapping.server.id = parts[2].empty() ? 0 : number_of(parts[2], 1, 254, rule);
+  if (parts.size() == 4 && !parts[3].empty()) mapping.server_slot = number_of(parts[3], 2, 65535, rule);
+  return mapping;
+}
+
 /// The attributes of -i (LPM 3.1) that say how to move.
 const std::map<std::string, void (*)(MoveOptions&, const std::string&)> kMoveAttributes = {
     {"bandwidth",
@@ -57,12 +80,28 @@ const std::map<std::string, void (*)(MoveOptions&, const std::string&)> kMoveAtt
      [](MoveOptions& options, const std::string& value) {
        options.dest_lpar_id = number_of(value, 2, 254, "dest_lpar_id must be a number from 2 to 254");
      }},
+    {"dest_msp_id",
+     [](MoveOptions& options, const std::string& value) {
+       options.target_mover.id = number_of(value, 1, 254, "dest_msp_id must be a number from 1 to 254");
+     }},
+    {"dest_msp_name",
+     [](MoveOptions& options, const std::string& value) {
+       take_name(options.target_mover, value, "dest_msp_name");
+     }},
     {"post_copy",
      [](MoveOptions& options, const std::string& value) {
        using enum MoveOptions::PostCopy;
        options.post_copy = one_of<MoveOptions::PostCopy>(
            value, {{"auto", kWhenItHelps}, {"never", kNever}, {"always", kAlways}},
            "post_copy is auto, never or always");
+     }},
+    {"source_msp_id",
+     [](MoveOptions& options, const std::string& value) {
+       options.source_mover.id = number_of(value, 1, 254, "source_msp_id must be a number from 1 to 254");
+     }},
+    {"source_msp_name",
+     [](MoveOptions& options, const std::string& value) {
+       take_name(options.source_mover, value, "source_msp_name");
      }},
     {"throttle",
      [](MoveOptions& options, const std::string& value) {
@@ -71,6 +110,16 @@ const std::map<std::string, void (*)(MoveOptions&, const std::string&)> kMoveAtt
     {"transparent",
      [](MoveOptions& options, const std::string& value) {
        options.transparent = one_of<bool>(value, {{"yes", true}, {"no", false}}, "transparent is yes or no");
+     }},
+    {"virtual_scsi_mappings",
+     [](MoveOptions& options, const std::string& value) {
+       std::set<u32> slots;
+       for (const std::string& part : hmc::split_quoted(value)) {
+         options.mappings.push_back(mapping_of(part));
+         if (!slots.insert(options.mappings.back().slot).second)
+           throw std::runtime_error("virtual_scsi_mappings names slot " +
+                                    std::to_string(options.mappings.back().slot) + " twice.");
+       }
      }},
 };
 
@@ -85,6 +134,15 @@ std::set<std::string> filter_values(const control::ListRequest& request, const s
   return {values.begin(), values.end()};
 }
 
+/// Whether the filter of the request lets a partition of that name and number through.
+std::function<bool(const std::string& name, const std::string& id)> filter_of(
+    const control::ListRequest& request) {
+  return [names = filter_values(request, "lpar_names"), ids = filter_values(request, "lpar_ids")](
+             const std::string& name, const std::string& id) {
+    return (names.empty() || names.contains(name)) && (ids.empty() || ids.contains(id));
+  };
+}
+
 control::Outcome outcome(int rc, std::string text) {
   control::Outcome out;
   out.set_rc(rc);
@@ -92,14 +150,10 @@ control::Outcome outcome(int rc, std::string text) {
   return out;
 }
 
-std::string shown(const migration::Finding& finding) {
-  return finding.code.empty() ? finding.text : finding.code + " " + finding.text;
-}
-
 }  // namespace
 
-ManagedControl::ManagedControl(hypervisor::ManagedSystem& system, vios::Vios& vios, migration::Mover& mover,
-                               Connect connect, std::function<void()> stop)
+ManagedControl::ManagedControl(hypervisor::ManagedSystem& system, vios::VirtualIo& vios,
+                               migration::Mover& mover, Connect connect, std::function<void()> stop)
     : system_(system), vios_(vios), mover_(mover), connect_(std::move(connect)), stop_(std::move(stop)) {
   mover_.on_departure([this](Partition& partition, const std::string& remote) {
     terminals_.close(partition, "The partition " + partition.name() + " moved to " + remote + ".", true);
@@ -124,9 +178,9 @@ void ManagedControl::shut_down() {
 std::shared_ptr<Partition> ManagedControl::partition(const std::string& name_or_id) {
   std::shared_ptr<Partition> found = system_.find(name_or_id);
   if (!found) {
-    if (name_or_id == vios_.config().name || name_or_id == "1") {
-      throw std::runtime_error("The Virtual I/O Server " + vios_.config().name +
-                               " is always on and cannot be used here; name a client partition.");
+    if (const vios::Vios* server = vios_.find(name_or_id)) {
+      throw std::runtime_error("The partition " + server->config().name +
+                               " is a Virtual I/O Server and cannot be used here; name a client partition.");
     }
     std::string known;
     for (const auto& other : system_.partitions()) known += (known.empty() ? "" : ", ") + other->name();
@@ -149,7 +203,8 @@ control::Records ManagedControl::list(const control::ListRequest& request) {
     }
     return out;
   }
-  Subject subject{system_, vios_, mover_, nullptr, address_, 0, {}, {}, {}};
+  Subject subject{
+      .system = system_, .io = vios_, .mover = mover_, .partition = nullptr, .control_address = address_};
   if (resource == "sys" || resource == "migr-sys") {
     add_record(out, resource, subject);
     return out;
@@ -160,21 +215,26 @@ control::Records ManagedControl::list(const control::ListRequest& request) {
     add_of_destination(out, request, subject);
     return out;
   }
+  if (resource == "scsi") {
+    add_scsi_adapters(out, request, subject);
+    return out;
+  }
   if (resource != "lpar" && resource != "prof" && resource != "refcode" && resource != "migr-lpar") {
     throw std::runtime_error("There is no resource \"" + resource + "\" to list.");
   }
-  const std::set<std::string> names = filter_values(request, "lpar_names"),
-                              ids = filter_values(request, "lpar_ids");
   u64 codes_wanted = 1;
   if (const auto count = request.filter().find("count"); count != request.filter().end()) {
     codes_wanted = std::strtoull(count->second.c_str(), nullptr, 10);
   }
-  const auto wanted = [&](const std::string& name, const std::string& id) {
-    return (names.empty() || names.contains(name)) && (ids.empty() || ids.contains(id));
-  };
-  if (resource != "migr-lpar" && resource != "refcode" && wanted(vios_.config().name, "1")) {
+  const auto wanted = filter_of(request);
+  for (const auto& server : vios_.servers()) {
+    if (resource == "migr-lpar" || resource == "refcode" ||
+        !wanted(server->config().name, std::to_string(server->config().id)))
+      continue;
+    subject.vios = server.get();
     add_record(out, resource, subject);
   }
+  subject.vios = nullptr;
   for (const auto& partition : system_.partitions()) {
     if (!wanted(partition->name(), std::to_string(partition->id()))) continue;
     subject.partition = partition;
@@ -199,6 +259,41 @@ control::Records ManagedControl::list(const control::ListRequest& request) {
   return out;
 }
 
+/// Both ends of each virtual SCSI adapter: of a server those that it has, of a partition its own.
+void ManagedControl::add_scsi_adapters(control::Records& out, const control::ListRequest& request,
+                                       Subject subject) {
+  const auto wanted = filter_of(request);
+  const auto partitions = system_.partitions();
+  for (const auto& server : vios_.servers()) {
+    const vios::ViosConfig& config = server->config();
+    if (!wanted(config.name, std::to_string(config.id))) continue;
+    subject.vios = server.get();
+    for (const auto& partition : partitions) {
+      for (const auto& slot : partition->profile().scsi) {
+        if (slot.server_id != config.id) continue;
+        subject.scsi = {.slot = server->server_slot(partition->id(), slot),
+                        .remote_id = partition->id(),
+                        .remote_slot = slot.slot,
+                        .remote_name = partition->name()};
+        add_record(out, request.resource(), subject);
+      }
+    }
+  }
+  subject.vios = nullptr;
+  for (const auto& partition : partitions) {
+    if (!wanted(partition->name(), std::to_string(partition->id()))) continue;
+    subject.partition = partition;
+    for (const auto& slot : partition->profile().scsi) {
+      const vios::Vios* server = vios_.find(slot.server_id);
+      subject.scsi = {.slot = slot.slot,
+                      .remote_id = slot.server_id,
+                      .remote_slot = server ? server->server_slot(partition->id(), slot) : slot.server_slot,
+                      .remote_name = vios_.server_name(slot.server_id)};
+      add_record(out, request.resource(), subject);
+    }
+  }
+}
+
 /// What a destination offers a partition; `subject` is of no partition yet.
 void ManagedControl::add_of_destination(control::Records& out, const control::ListRequest& request,
                                         Subject subject) {
@@ -211,10 +306,11 @@ void ManagedControl::add_of_destination(control::Records& out, const control::Li
     std::map<std::string, std::string> values;
     for (const control::Attribute& a : record.attributes()) values[a.name()] = a.value();
     if (values["lpar_env"] != "vioserver") continue;
-    subject.destination.vios = values["name"];
-    subject.destination.vios_id = values["lpar_id"];
-    subject.destination.mover_host = values["rmc_ipaddr"];
-    subject.destination.msp = values["msp"] == "1";
+    subject.destination.push_back({.name = values["name"],
+                                   .id = values["lpar_id"],
+                                   .host = values["rmc_ipaddr"],
+                                   .mover = values["msp"] == "1" && values["state"] == "Running",
+                                   .hostable_slots = {}});
   }
   if (request.resource() == "migr-virtualio") {
     std::set<std::string> wanted = filter_values(request, "lpar_names");
@@ -223,9 +319,18 @@ void ManagedControl::add_of_destination(control::Records& out, const control::Li
       throw std::runtime_error("lslparmigr -r virtualio needs one partition: --filter lpar_names=NAME.");
     subject.partition = partition(*wanted.begin());
     ControlRemote destination(remote);
-    subject.destination.hostable_slots = mover_.hostable_slots(*subject.partition, destination);
+    for (auto& server : subject.destination)
+      server.hostable_slots =
+          mover_.hostable_slots(*subject.partition, destination, {.name = server.name, .id = 0});
   }
-  add_record(out, request.resource(), subject);
+  if (request.resource() != "migr-msp") return add_record(out, request.resource(), subject);
+  // One for each mover here; without one, one that says so.
+  for (const auto& server : vios_.servers()) {
+    if (!server->config().msp || !server->running()) continue;
+    subject.vios = server.get();
+    add_record(out, request.resource(), subject);
+  }
+  if (!subject.vios) add_record(out, request.resource(), subject);
 }
 
 void ManagedControl::operating_system(const std::shared_ptr<Partition>& partition, const std::string& verb) {
@@ -247,12 +352,53 @@ control::Outcome ManagedControl::resume(const std::string& file) try {
   return outcome(0, "");
 } catch (const migration::Refused& refused) {
   std::string text;
-  for (const migration::Finding& finding : refused.findings()) text += shown(finding) + "\n";
+  for (const migration::Finding& finding : refused.findings()) text += migration::shown(finding) + "\n";
   return outcome(1, text);
+}
+
+/// How an operation of chsysstate changes a Virtual I/O Server. It has no operating system that could be
+/// asked to do it, and no profile but one: its shutdown differs from the immediate one in what it waits for.
+struct ServerOperation {
+  std::string_view name;
+  bool stops, starts, immediate;
+};
+constexpr ServerOperation kServerOperations[] = {
+    {"on", false, true, false},   {"shutdown", true, false, false}, {"osshutdown", true, false, false},
+    {"immed", true, false, true}, {"reboot", true, true, true},     {"osreboot", true, true, false},
+};
+
+control::Outcome ManagedControl::change_server(vios::Vios& server, const std::string& operation) {
+  const std::string& name = server.config().name;
+  const auto how = std::ranges::find(kServerOperations, operation, &ServerOperation::name);
+  if (how == std::end(kServerOperations))
+    throw std::runtime_error("There is no operation \"" + operation + "\" on a Virtual I/O Server.");
+  for (const auto& partition : system_.partitions()) {
+    if (partition->outside_events() && partition->state() != PartitionState::kNotActivated)
+      throw std::runtime_error("The partition " + partition->name() +
+                               " runs in deterministic mode, where no Virtual I/O Server can be shut down.");
+  }
+  if (how->stops && !server.running())
+    throw std::runtime_error("The Virtual I/O Server " + name +
+                             " is not running; start it with chsysstate -o on.");
+  if (how->stops && !how->immediate) {
+    for (const migration::Progress& move : mover_.progress()) {
+      if (!move.finished && move.own_mover() == name)
+        throw std::runtime_error(
+            "The Virtual I/O Server " + name + " moves " + move.partition +
+            "; wait for the end of the move, stop it with migrlpar -o s, or give --immed.");
+    }
+  }
+  if (!how->stops && server.running())
+    throw std::runtime_error("The Virtual I/O Server " + name + " is already on: its state is Running.");
+  if (how->stops) vios_.stop(server);
+  if (how->starts) vios_.start(server);
+  return outcome(0, "");
 }
 
 control::Outcome ManagedControl::change_state(const control::StateRequest& request) {
   if (request.operation() == "resume") return resume(request.file());
+  if (vios::Vios* server = system_.find(request.lpar()) ? nullptr : vios_.find(request.lpar()))
+    return change_server(*server, request.operation());
   const std::shared_ptr<Partition> p = partition(request.lpar());
   const std::string& operation = request.operation();
   const migration::Progress move = mover_.progress_of(p->name());
@@ -316,34 +462,17 @@ control::Outcome ManagedControl::close_terminal(const std::string& lpar) {
 migration::MoveOptions ManagedControl::options_of(const control::MigrateRequest& request) {
   migration::MoveOptions options;
   options.ignore_vlans = request.ignore_vlans();
-  std::optional<control::Records> answer;  // Of the destination, which is asked once.
-  const auto mover_there = [&](const std::string& names) {
-    if (!answer) {
-      control::ListRequest ask;
-      ask.set_resource("migr-msp");
-      ask.set_destination(request.destination());
-      answer = list(ask);
-    }
-    for (const control::Attribute& a : answer->records(0).attributes())
-      if (a.name() == names) return a.value();
-    return std::string();
-  };
-  // What names movers and pools can only name the ones that there are.
-  const std::map<std::string, std::function<std::string()>> only = {
-      {"source_msp_name", [&] { return vios_.config().name; }},
-      {"source_msp_id", [] { return "1"; }},
-      {"dest_msp_name", [&] { return mover_there("dest_msp_names"); }},
-      {"dest_msp_id", [&] { return mover_there("dest_msp_ids"); }},
-      {"shared_proc_pool_name", [] { return "DefaultPool"; }},
-      {"shared_proc_pool_id", [] { return "0"; }},
-  };
+  options.ignore_redundancy = request.ignore_redundancy();
+  // There is one pool of processors, and it can be named.
+  const std::map<std::string, std::string> only = {{"shared_proc_pool_name", "DefaultPool"},
+                                                   {"shared_proc_pool_id", "0"}};
   for (const auto& [name, value] : request.attributes()) {
     if (const auto chosen = kMoveAttributes.find(name); chosen != kMoveAttributes.end()) {
       chosen->second(options, value);
     } else if (const auto named = only.find(name); named != only.end()) {
-      if (const std::string there = named->second(); value != there)
+      if (value != named->second)
         throw std::runtime_error(fmt::format(
-            "The attribute {} is \"{}\", but there is only {}; leave it out.", name, value, there));
+            "The attribute {} is \"{}\", but there is only {}; leave it out.", name, value, named->second));
     } else {
       std::set<std::string> known;
       for (const auto& [of, set] : kMoveAttributes) known.insert(of);
@@ -381,7 +510,7 @@ control::MigrateOutcome ManagedControl::migrate(const control::MigrateRequest& r
   if (operation != "v" && operation != "m")
     throw std::runtime_error("There is no operation \"" + operation + "\" on a move.");
   const auto refuse = [](control::MigrateOutcome& to, const std::vector<migration::Finding>& findings) {
-    for (const migration::Finding& finding : findings) to.add_messages(shown(finding));
+    for (const migration::Finding& finding : findings) to.add_messages(migration::shown(finding));
     to.set_rc(findings.empty() ? 0 : 1);
   };
   const migration::MoveOptions options = options_of(request);
@@ -459,12 +588,16 @@ control::MigrationProgresses ManagedControl::progress(const std::string& lpar) {
 }
 
 control::Outcome ManagedControl::vios_command(const control::ViosRequest& request) {
-  if (request.vios() != vios_.config().name && request.vios() != "1") {
+  vios::Vios* server = vios_.find(request.vios());
+  if (!server) {
     throw std::runtime_error("The managed system " + system_.identity().name + " has no Virtual I/O Server " +
-                             request.vios() + "; it has " + vios_.config().name + ".");
+                             request.vios() + "; it has " + vios_.names() + ".");
   }
+  if (!server->running())
+    throw std::runtime_error("The Virtual I/O Server " + server->config().name +
+                             " is not running; start it with chsysstate -o on.");
   std::string text;
-  const int rc = vios_.padmin(request.command(), text);
+  const int rc = server->padmin(request.command(), text);
   return outcome(rc, std::move(text));
 }
 
@@ -490,6 +623,7 @@ control::Shell ManagedControl::create_shell(const control::DescriptionRequest& r
   out.set_mover_address(shell.mover_address);
   out.set_key(shell.key);
   out.set_lpar_id(shell.lpar_id);
+  out.set_mover(shell.mover);
   return out;
 }
 

@@ -17,7 +17,7 @@
 #include "hmc/control.h"
 #include "hypervisor/system.h"
 #include "migration/migration.h"
-#include "vios/vios.h"
+#include "vios/virtual_io.h"
 
 namespace baton::app {
 
@@ -25,7 +25,7 @@ class ManagedControl final : public hmc::Control {
  public:
   /// How another system is reached, and what Stop does.
   using Connect = std::function<std::shared_ptr<hmc::Control>(const std::string& address)>;
-  ManagedControl(hypervisor::ManagedSystem& system, vios::Vios& vios, migration::Mover& mover,
+  ManagedControl(hypervisor::ManagedSystem& system, vios::VirtualIo& vios, migration::Mover& mover,
                  Connect connect, std::function<void()> stop);
   ~ManagedControl() override;
 
@@ -51,12 +51,14 @@ class ManagedControl final : public hmc::Control {
  private:
   std::shared_ptr<hypervisor::Partition> partition(const std::string& name_or_id);
   control::Outcome resume(const std::string& file);
+  control::Outcome change_server(vios::Vios& server, const std::string& operation);
+  void add_scsi_adapters(control::Records& out, const control::ListRequest& request, Subject subject);
   void add_of_destination(control::Records& out, const control::ListRequest& request, Subject subject);
   migration::MoveOptions options_of(const control::MigrateRequest& request);
   void operating_system(const std::shared_ptr<hypervisor::Partition>& partition, const std::string& verb);
 
   hypervisor::ManagedSystem& system_;
-  vios::Vios& vios_;
+  vios::VirtualIo& vios_;
   migration::Mover& mover_;
   Connect connect_;
   std::function<void()> stop_;

@@ -33,13 +33,20 @@ migration::RemoteSystem::Shell ControlRemote::create_shell(const std::string& de
   request.set_description(description);
   request.set_stream_id(stream_id);
   const control::Shell shell = control_->create_shell(request);
-  return {shell.mover_address(), shell.key(), shell.lpar_id()};
+  return {shell.mover_address(), shell.key(), shell.lpar_id(), shell.mover()};
 }
 
 void ControlRemote::abandon_shell(u64 stream_id) {
   control::StreamRequest request;
   request.set_stream_id(stream_id);
   control_->abandon_shell(request);
+}
+
+std::string ControlRemote::failure(u64 stream_id) {
+  const control::MigrationProgresses answer = control_->progress("");
+  for (const control::MigrationProgress& move : answer.moves())
+    if (move.stream_id() == stream_id && move.finished() && !move.ok()) return move.error();
+  return {};
 }
 
 migration::RemoteSystem::Outcome ControlRemote::settle(u64 stream_id) {

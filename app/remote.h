@@ -18,6 +18,7 @@ class ControlRemote final : public migration::RemoteSystem {
   Shell create_shell(const std::string& description, u64 stream_id) override;
   void abandon_shell(u64 stream_id) override;
   Outcome settle(u64 stream_id) override;
+  std::string failure(u64 stream_id) override;
 
  private:
   std::shared_ptr<hmc::Control> control_;

@@ -63,7 +63,7 @@ migration::TlsIdentity identity_of(const Config& config) {
 RunningSystem::RunningSystem(const Config& config, const std::string& run_dir)
     : tls_(identity_of(config)),
       system_(config.identity, firmware_of(config)),
-      vios_(system_, config.vios),
+      vios_(system_, config.servers),
       mover_(system_, vios_, config.mover_address, run_dir + "/" + config.identity.name + ".moves", tls_),
       control_(
           system_, vios_, mover_,

@@ -13,7 +13,7 @@
 #include "app/managed_control.h"
 #include "hypervisor/system.h"
 #include "migration/migration.h"
-#include "vios/vios.h"
+#include "vios/virtual_io.h"
 
 namespace baton::app {
 
@@ -29,7 +29,7 @@ class RunningSystem {
   void power_off();  ///< Every partition.
 
   hypervisor::ManagedSystem& system() { return system_; }
-  vios::Vios& vios() { return vios_; }
+  vios::VirtualIo& vios() { return vios_; }
   migration::Mover& mover() { return mover_; }
   const std::string& address() const { return address_; }
   bool stop_asked() const { return stop_asked_; }
@@ -38,7 +38,7 @@ class RunningSystem {
   std::atomic<bool> stop_asked_{false};
   const migration::TlsIdentity tls_;
   hypervisor::ManagedSystem system_;
-  vios::Vios vios_;
+  vios::VirtualIo vios_;
   migration::Mover mover_;
   ManagedControl control_;
   std::string address_, socket_, link_;

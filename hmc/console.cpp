@@ -45,6 +45,7 @@ constexpr Listing kListings[] = {
     {"lssyscfg", "sys", "sys"},
     {"lssyscfg", "lpar", "lpar"},
     {"lssyscfg", "prof", "prof"},
+    {"lshwres", "virtualio", "scsi"},
     {"lsrefcode", "lpar", "refcode"},
     {"lslparmigr", "lpar", "migr-lpar"},
     {"lslparmigr", "sys", "migr-sys"},
@@ -157,6 +158,16 @@ int list(Console& console, std::string_view command, const Arguments& arguments)
     if (one_system && arguments.has("--filter")) return 1;
   }
   return 0;
+}
+
+int list_hardware(Console& console, std::string_view command, const Arguments& arguments) {
+  resource_of(command, arguments.get("-r"));  // Complains about another one.
+  if (const std::string kind = arguments.get("--rsubtype"); kind != "scsi")
+    throw std::runtime_error("lshwres -r virtualio does not list \"" + kind + "\"; --rsubtype can be scsi.");
+  if (const std::string level = arguments.get("--level", "lpar"); level != "lpar")
+    throw std::runtime_error("lshwres lists virtual adapters of partitions: --level can be lpar, not \"" +
+                             level + "\".");
+  return list(console, command, arguments);
 }
 
 /// `lslparmigr -r manager`: about this console. It manages every system itself and speaks to no other
@@ -290,8 +301,15 @@ int migrate(Console& console, std::string_view, const Arguments& arguments) {
       throw std::runtime_error(
           "--vlanbridge can be 1 (the destination must bridge the VLANs) or 2 (it need not).");
     request.set_ignore_vlans(bridge == "2");
-  } else if (arguments.has("-i") || arguments.has("--vlanbridge")) {
-    throw std::runtime_error("-i and --vlanbridge go with -o v and -o m only.");
+    const std::string redundant = arguments.get("--redundantvios", "1");
+    if (redundant != "0" && redundant != "1" && redundant != "2")
+      throw std::runtime_error(
+          "--redundantvios can be 1 (paths by several Virtual I/O Servers stay so), 2 (if that can be) or 0 "
+          "(they "
+          "need not).");
+    request.set_ignore_redundancy(redundant != "1");
+  } else if (arguments.has("-i") || arguments.has("--vlanbridge") || arguments.has("--redundantvios")) {
+    throw std::runtime_error("-i, --vlanbridge and --redundantvios go with -o v and -o m only.");
   }
   const control::MigrateOutcome outcome = console.systems().connect(source)->migrate(request);
   for (const std::string& message : outcome.messages())
@@ -334,6 +352,9 @@ struct Command {
 
 constexpr OptionSpec kListOptions[] = {
     {"-r", true, true}, {"-m", true}, {"-F", true}, {"--header", false}, {"--filter", true}};
+constexpr OptionSpec kHardwareOptions[] = {
+    {"-r", true, true}, {"--rsubtype", true, true}, {"--level", true}, {"-m", true, true},
+    {"-F", true},       {"--header", false},        {"--filter", true}};
 constexpr OptionSpec kMoveListOptions[] = {{"-r", true, true}, {"-m", true},        {"-t", true},
                                            {"-F", true},       {"--header", false}, {"--filter", true}};
 constexpr OptionSpec kRefcodeOptions[] = {{"-r", true, true},  {"-m", true},       {"-F", true},
@@ -345,9 +366,10 @@ constexpr OptionSpec kLparStateOptions[] = {
     {"-m", true, true}, {"-o", true, true}, {"-p", true}, {"--id", true}, {"--file", true, true}};
 constexpr OptionSpec kTerminalOptions[] = {
     {"-m", true, true}, {"-p", true}, {"--id", true}, {"--force", false}};
-constexpr OptionSpec kMigrateOptions[] = {{"-o", true, true}, {"-m", true, true},    {"-t", true},
-                                          {"-p", true},       {"--id", true},        {"--async", false},
-                                          {"-i", true},       {"--vlanbridge", true}};
+constexpr OptionSpec kMigrateOptions[] = {
+    {"-o", true, true}, {"-m", true, true},     {"-t", true},
+    {"-p", true},       {"--id", true},         {"--async", false},
+    {"-i", true},       {"--vlanbridge", true}, {"--redundantvios", true}};
 constexpr OptionSpec kViosOptions[] = {{"-m", true, true}, {"-p", true}, {"--id", true}, {"-c", true, true}};
 
 constexpr OptionSpec kConnectOptions[] = {{"--ip", true, true}};
@@ -357,6 +379,10 @@ constexpr OptionSpec kConnectionsOptions[] = {{"-r", true, true}};
 constexpr Command kCommands[] = {
     {"lssyscfg", "lssyscfg -r sys|lpar|prof [-m SYSTEM] [-F name,...] [--header] [--filter lpar_names=NAME]",
      "lists managed systems, partitions or profiles", kListOptions, list},
+    {"lshwres",
+     "lshwres -r virtualio --rsubtype scsi [--level lpar] -m SYSTEM [-F slot_num,state] [--header] [--filter "
+     "lpar_names=NAME]",
+     "lists virtual SCSI adapters of partitions and of Virtual I/O Servers", kHardwareOptions, list_hardware},
     {"lsrefcode",
      "lsrefcode -r lpar [-m SYSTEM] [-F refcode,time_stamp] [--filter lpar_names=NAME] [-n COUNT]",
      "lists reference codes of partitions", kRefcodeOptions, list},
@@ -367,7 +393,7 @@ constexpr Command kCommands[] = {
      list_moves},
     {"chsysstate",
      "chsysstate -r lpar -m SYSTEM -o on|shutdown|osshutdown|reboot -n NAME [--immed] [--restart]",
-     "starts and stops a partition", kStateOptions, change_state},
+     "starts and stops a partition or a Virtual I/O Server", kStateOptions, change_state},
     {"chlparstate",
      "chlparstate -o suspend -m SYSTEM -p NAME --file FILE\nchlparstate -o resume -m SYSTEM --file FILE",
      "suspends a running partition to a file and resumes it, on any system", kLparStateOptions,
@@ -378,7 +404,7 @@ constexpr Command kCommands[] = {
      kTerminalOptions, remove_terminal},
     {"migrlpar",
      "migrlpar -o v|m|s|r -m SYSTEM [-t DESTINATION] -p NAME [-i \"dest_lpar_id=NUMBER\"] [--vlanbridge 1|2] "
-     "[--async]",
+     "[--redundantvios 0|1|2] [--async]",
      "validates, starts, stops or recovers the move of a partition", kMigrateOptions, migrate},
     {"viosvrcmd", "viosvrcmd -m SYSTEM -p VIOS -c \"COMMAND\"", "runs a command on a Virtual I/O Server",
      kViosOptions, vios_command},

@@ -17,6 +17,7 @@ namespace baton::hypervisor {
 struct VirtualScsiSlot {
   u32 slot = 2;
   u32 server_slot = 0;  ///< 0: the VIOS chooses.
+  u32 server_id = 1;    ///< Partition number of the VIOS.
 };
 struct VirtualEthernetSlot {
   u32 slot = 3;
@@ -25,18 +26,18 @@ struct VirtualEthernetSlot {
   std::vector<u16> vlans;   ///< Additional tagged VLANs.
 };
 
-/// One disk that the VIOS maps to the partition (a virtual target device).
+/// One disk that a VIOS maps to the partition (a virtual target device).
 struct DiskMapping {
   u32 slot = 2;         ///< Client virtual SCSI slot.
   std::string vtd;      ///< "vtscsi0"; empty: chosen.
-  std::string backing;  ///< hdisk name in the VIOS.
+  std::string backing;  ///< hdisk name in the VIOS that serves the slot.
   u32 target = 0;       ///< LUN 0x81tt000000000000.
 };
 
 /// Partition profile. Travels with the partition in a migration.
 struct Profile {
   std::string name;  ///< Partition name, unique in a system.
-  u32 id = 0;        ///< Partition number, 2..; 1 is the VIOS.
+  u32 id = 0;        ///< Partition number, 2..; a VIOS has 1, another one may have any.
   std::string profile_name = "default";
   u64 memory = 512ull << 20;                 ///< Bytes, multiple of the LMB size (16 MB).
   u32 processors = 1;                        ///< Virtual processors (one thread each), 1..64.

@@ -75,6 +75,9 @@ std::shared_ptr<Partition> ManagedSystem::create(Profile profile) {
     throw std::runtime_error(
         fmt::format("Partition number {} is out of range ({} to {}; 1 is the Virtual I/O Server).",
                     profile.id, kFirstPartition, kLastPartition));
+  if (const std::string server = io_server_ ? io_server_->server_name(profile.id) : ""; !server.empty())
+    throw std::runtime_error(
+        fmt::format("Partition number {} on system {} belongs to {}.", profile.id, identity_.name, server));
   if (profile.memory > free_memory_locked())
     throw std::runtime_error(fmt::format("Partition {} wants {} MB; system {} has {} MB left.", profile.name,
                                          profile.memory >> 20, identity_.name, free_memory_locked() >> 20));
@@ -145,7 +148,9 @@ u32 ManagedSystem::free_processors() const {
 u32 ManagedSystem::next_free_id() const {
   std::lock_guard lock(lock_);
   for (u32 id = kFirstPartition; id <= kLastPartition; id++)
-    if (std::ranges::none_of(partitions_, [&](const auto& p) { return p->id() == id; })) return id;
+    if (std::ranges::none_of(partitions_, [&](const auto& p) { return p->id() == id; }) &&
+        !(io_server_ && !io_server_->server_name(id).empty()))
+      return id;
   return 0;
 }
 

@@ -18,7 +18,8 @@
 
 namespace baton::hypervisor {
 
-/// The VIOS as the hypervisor needs it: the server ends of adapters. Implemented by vios::Vios.
+/// The Virtual I/O Servers as the hypervisor needs them: the server ends of adapters. Implemented by
+/// vios::VirtualIo.
 class IoServer {
  public:
   virtual ~IoServer() = default;
@@ -28,6 +29,8 @@ class IoServer {
   virtual void attach(Partition& partition) = 0;
   /// Undoes attach: outstanding I/O is finished first, reservations are given up. Idempotent.
   virtual void detach(Partition& partition) = 0;
+  /// Name of the Virtual I/O Server that has this partition number; empty: none has.
+  virtual std::string server_name(u32 id) const = 0;
 };
 
 class ManagedSystem {

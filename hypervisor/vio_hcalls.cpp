@@ -212,15 +212,18 @@ i64 vioctl(HcallContext& call) {
   std::vector<u8> data;
   if (subfunction == kPartnerInfo) {
     if (!dynamic_cast<CrqAdapter*>(any)) return h::Parameter;
-    // Partition, unit address and location of the server end: the VIOS is partition 1, its slot the
-    // profile's.
-    u32 server_slot = any->slot();
-    for (const auto& scsi : any->partition().profile().scsi)
-      if (scsi.slot == any->slot() && scsi.server_slot) server_slot = scsi.server_slot;
+    // Partition, unit address and location of the server end: the VIOS and its slot are the profile's.
+    u32 server_slot = any->slot(), server_id = 1;
+    for (const auto& scsi : any->partition().profile().scsi) {
+      if (scsi.slot != any->slot()) continue;
+      server_id = scsi.server_id;
+      if (scsi.server_slot) server_slot = scsi.server_slot;
+    }
     std::string location = any->loc_code();
-    location = location.substr(0, location.rfind("-V")) + "-V1-C" + std::to_string(server_slot);
+    location = location.substr(0, location.rfind("-V")) + "-V" + std::to_string(server_id) + "-C" +
+               std::to_string(server_slot);
     data.resize(16);
-    store_be<u64>(data.data(), 1);
+    store_be<u64>(data.data(), server_id);
     store_be<u64>(data.data() + 8, 0x30000000 | server_slot);
     data.insert(data.end(), location.begin(), location.end());
     data.push_back(0);

@@ -18,6 +18,16 @@ bool is_path_or_empty(const std::string& path) {
   return path.size() <= 4096 && path.find('\0') == std::string::npos;
 }
 
+void write(const vios::ServerName& server, state::ServerName& out) {
+  out.set_name(server.name);
+  out.set_id(server.id);
+}
+
+vios::ServerName read(const state::ServerName& in) {
+  check(in.name().size() <= 64 && in.id() <= 65535, "choice of servers");
+  return {in.name(), in.id()};
+}
+
 }  // namespace
 
 i64 time_of_day_ns() {
@@ -40,6 +50,15 @@ std::string encode(const Description& d) {
   out.set_wanted_id(d.wanted_id);
   out.set_ignore_vlans(d.ignore_vlans);
   for (const u16 vlan : d.bridged_vlans) out.add_bridged_vlans(vlan);
+  for (const ScsiMapping& mapping : d.wanted_mappings) {
+    state::ScsiMapping* m = out.add_wanted_mappings();
+    m->set_slot(mapping.slot);
+    write(mapping.server, *m->mutable_server());
+    m->set_server_slot(mapping.server_slot);
+  }
+  if (d.wanted_mover.given()) write(d.wanted_mover, *out.mutable_wanted_mover());
+  out.set_ignore_redundancy(d.ignore_redundancy);
+  out.set_source_mover(d.source_mover);
   state::Profile* p = out.mutable_profile();
   p->set_name(d.profile.name);
   p->set_id(d.profile.id);
@@ -58,6 +77,7 @@ std::string encode(const Description& d) {
     state::ScsiSlot* s = p->add_scsi();
     s->set_slot(slot.slot);
     s->set_server_slot(slot.server_slot);
+    s->set_server_id(slot.server_id);
   }
   for (const auto& slot : d.profile.ethernet) {
     state::EthernetSlot* s = p->add_ethernet();
@@ -98,6 +118,15 @@ Description decode(const std::string& bytes) {
   d.current_mode = in.current_mode();
   d.wanted_id = in.wanted_id();
   d.ignore_vlans = in.ignore_vlans();
+  check(in.wanted_mappings_size() <= 64, "choice of servers");
+  for (const state::ScsiMapping& m : in.wanted_mappings()) {
+    check(m.slot() < 0x10000 && m.server_slot() < 0x10000, "choice of servers");
+    d.wanted_mappings.push_back({m.slot(), read(m.server()), m.server_slot()});
+  }
+  d.wanted_mover = read(in.wanted_mover());
+  d.ignore_redundancy = in.ignore_redundancy();
+  d.source_mover = in.source_mover();
+  check(d.source_mover.size() <= 64, "source");
   check(d.current_mode.size() <= 64, "processor compatibility mode");
   check(d.wanted_id != 1 && d.wanted_id <= 65535, "wanted partition number");
   check(in.bridged_vlans_size() <= 4094, "list of VLANs");
@@ -131,7 +160,9 @@ Description decode(const std::string& bytes) {
   for (const state::ScsiSlot& s : p.scsi()) {
     check(s.slot() >= 2 && s.slot() < 0x10000 && s.server_slot() < 0x10000 && slots.insert(s.slot()).second,
           "virtual SCSI slot");
-    d.profile.scsi.push_back({.slot = s.slot(), .server_slot = s.server_slot()});
+    check(s.server_id() < 0x10000, "virtual SCSI slot");
+    d.profile.scsi.push_back(
+        {.slot = s.slot(), .server_slot = s.server_slot(), .server_id = s.server_id() ? s.server_id() : 1});
   }
   for (const state::EthernetSlot& s : p.ethernet()) {
     check(s.slot() >= 2 && s.slot() < 0x10000 && slots.insert(s.slot()).second && s.mac().size() == 6 &&

@@ -6,8 +6,16 @@
 #include <vector>
 
 #include "hypervisor/profile.h"
+#include "vios/vios.h"
 
 namespace baton::migration {
+
+/// Where the administrator wants a virtual SCSI client to be served (virtual_scsi_mappings of migrlpar).
+struct ScsiMapping {
+  u32 slot = 0;             ///< Of the client.
+  vios::ServerName server;  ///< Of the destination.
+  u32 server_slot = 0;      ///< There; 0: the VIOS chooses.
+};
 
 struct Description {
   u32 stream_version = 0;
@@ -20,7 +28,11 @@ struct Description {
   std::string current_mode;        ///< Processor compatibility mode that it runs in; empty: it does not run.
   u32 wanted_id = 0;               ///< The partition number that the administrator asks for; 0: any.
   bool ignore_vlans = false;       ///< It may lose VLANs that the destination does not bridge.
-  std::vector<u16> bridged_vlans;  ///< Of the partition's VLANs, those that the source's VIOS bridges.
+  std::vector<u16> bridged_vlans;  ///< Of the partition's VLANs, those that the source bridges.
+  std::vector<ScsiMapping> wanted_mappings;
+  vios::ServerName wanted_mover;   ///< Of the destination; not given: any.
+  std::string source_mover;        ///< Name of the source's, for whoever asks; empty: there is none.
+  bool ignore_redundancy = false;  ///< Paths through several servers may become paths through one.
 };
 
 std::string encode(const Description& description);

@@ -105,6 +105,22 @@ const std::vector<MessageRow>& message_table() {
        "reachable; migrlpar -o r gives the pages up, and with them the partition."},
       {Message::kPagesLost, "BATM031", "Baton",
        "The partition {} came from {} and lacks {} pages that are lost with it; activate it again."},
+      {Message::kNoSuchServer, "BATM032", "Baton", "The system {} has no Virtual I/O Server {}; it has {}."},
+      {Message::kMoverDown, "BATM033", "Baton",
+       "The mover service partition {} of the system {} is not running; start it with chsysstate -o on, or "
+       "shut the partition down and move it inactive."},
+      {Message::kServerDown, "BATM034", "Baton",
+       "The Virtual I/O Server {} of the system {}, which serves slot {} of {}, is not running; start it "
+       "with "
+       "chsysstate -o on."},
+      {Message::kMapping, "BATM035", "Baton",
+       "virtual_scsi_mappings cannot have slot {} served by {} at the destination {}: {}."},
+      {Message::kNotRedundant, "BATM036", "Baton",
+       "The slots {} and {} lead to one LUN by different Virtual I/O Servers; at the destination {} only {} "
+       "can serve them. Give the LUN to another one there, or move with --redundantvios 2."},
+      {Message::kMoverLost, "BATM037", "Baton",
+       "The mover service partition {} of the system {} was shut down; start it with chsysstate -o on, or "
+       "name another one, and try again."},
       {Message::kFailed, "HSCLA2CF", "HMC", "The move of {} failed and was rolled back, it goes on here: {}"},
   };
   return table;
@@ -127,6 +143,14 @@ Finding make_finding(Message message, const std::vector<std::string>& arguments)
     return finding;
   }
   return {"", "An unknown error."};
+}
+
+std::string lost_mover(const vios::Vios& mover, const hypervisor::ManagedSystem& system) {
+  return shown(make_finding(Message::kMoverLost, {mover.config().name, system.identity().name}));
+}
+
+std::string shown(const Finding& finding) {
+  return finding.code.empty() ? finding.text : finding.code + " " + finding.text;
 }
 
 }  // namespace baton::migration

@@ -48,6 +48,12 @@ enum class Message {
   kIdInUse,
   kPagesUndelivered,
   kPagesLost,
+  kNoSuchServer,
+  kMoverDown,
+  kServerDown,
+  kMapping,
+  kNotRedundant,
+  kMoverLost,
   kFailed,
 };
 
@@ -60,8 +66,15 @@ struct MessageRow {
   std::string_view text;  ///< Our own words; {} are the arguments in order.
 };
 
+/// Why a destination has removed a shell that its source did not want any more.
+inline constexpr std::string_view kCalledOff = "The source called the move off.";
+
 const std::vector<MessageRow>& message_table();
 /// Code and text with its arguments filled in.
 Finding make_finding(Message message, const std::vector<std::string>& arguments = {});
+/// "BATM001 The partition..."
+std::string shown(const Finding& finding);
+/// The move's mover was shut down (kMoverLost).
+std::string lost_mover(const vios::Vios& mover, const hypervisor::ManagedSystem& system);
 
 }  // namespace baton::migration

@@ -12,7 +12,8 @@
 
 #include "devices/tls.h"
 #include "hypervisor/system.h"
-#include "vios/vios.h"
+#include "migration/description.h"
+#include "vios/virtual_io.h"
 
 namespace baton::migration {
 
@@ -37,6 +38,9 @@ struct Progress {
   std::vector<std::string> states;  ///< Every VASI state passed so far.
   std::vector<double> state_ms;     ///< When each was entered, from the start of the move.
   std::string remote_system;
+  /// The mover service partitions; empty: none takes part, or it is not known.
+  std::string source_mover, target_mover;
+  const std::string& own_mover() const { return role == "source" ? source_mover : target_mover; }
   u64 total_bytes = 0, bytes_transmitted = 0, bytes_remaining = 0;
   u32 round = 0;
   struct Round {
@@ -68,6 +72,7 @@ class RemoteSystem {
     std::string mover_address;
     std::string key;
     u32 lpar_id = 0;
+    std::string mover;  ///< Name of its mover service partition.
   };
   virtual Shell create_shell(const std::string& description, u64 stream_id) = 0;
   virtual void abandon_shell(u64 stream_id) = 0;
@@ -79,6 +84,8 @@ class RemoteSystem {
     kIncomplete,  ///< It does, and waits for pages.
   };
   virtual Outcome settle(u64 stream_id) = 0;
+  /// Why it gave the move up; empty: it did not, or does not know.
+  virtual std::string failure(u64 stream_id) { return {}; }
 };
 
 /// A validation that failed; what() is the first finding.
@@ -111,6 +118,11 @@ struct MoveOptions {
   /// (transparent=yes). Firmware at its prompt, programs without an agent, a kernel that hangs.
   bool transparent = false;
   bool ignore_vlans = false;  ///< Move even if the destination does not bridge a VLAN (--vlanbridge 2).
+  /// Move even if paths through several servers become paths through one (--redundantvios 2).
+  bool ignore_redundancy = false;
+  /// Movers; not given: any (source_msp_name, source_msp_id, dest_msp_name, dest_msp_id).
+  vios::ServerName source_mover, target_mover;
+  std::vector<ScsiMapping> mappings;  ///< virtual_scsi_mappings.
 };
 
 /// The migration room of one managed system: source and target movers, validation, state of moves.
@@ -120,8 +132,9 @@ class Mover {
   /// `moves_file`: the record of what came and left, which outlives the process (ownership.h); empty: none.
   /// `tls`: who this system is to other movers; null: connections are not encrypted. Throws
   /// std::runtime_error when the address cannot be had.
-  Mover(hypervisor::ManagedSystem& system, vios::Vios& vios, const std::string& listen_address = "127.0.0.1",
-        const std::string& moves_file = {}, std::shared_ptr<const devices::TlsIdentity> tls = nullptr);
+  Mover(hypervisor::ManagedSystem& system, vios::VirtualIo& vios,
+        const std::string& listen_address = "127.0.0.1", const std::string& moves_file = {},
+        std::shared_ptr<const devices::TlsIdentity> tls = nullptr);
   ~Mover();
   /// Rolls back the moves that can still be, and takes no more. Call it before the partitions are stopped.
   void shut_down();
@@ -139,8 +152,10 @@ class Mover {
   /// Every check of both sides (validation.h); all that failed.
   std::vector<Finding> validate(hypervisor::Partition& partition, RemoteSystem& remote,
                                 const MoveOptions& options = {});
-  /// Of the partition's virtual SCSI clients, the slots of those whose disks the destination can host.
-  std::vector<u32> hostable_slots(hypervisor::Partition& partition, RemoteSystem& remote);
+  /// Of the partition's virtual SCSI clients, the slots of those whose disks the destination can host; on
+  /// this of its servers alone, if one is named.
+  std::vector<u32> hostable_slots(hypervisor::Partition& partition, RemoteSystem& remote,
+                                  const vios::ServerName& server = {});
   /// Moves the partition, active or inactive by its state; blocks until Completed, or throws
   /// std::runtime_error after everything was rolled back. `progress` may be polled meanwhile.
   void migrate(const std::shared_ptr<hypervisor::Partition>& partition, RemoteSystem& remote,

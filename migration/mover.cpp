@@ -37,12 +37,12 @@ constexpr std::size_t kMostStrangers = 32;
 }  // namespace
 
 struct Mover::Private {
-  Private(hypervisor::ManagedSystem& managed, vios::Vios& server, const std::string& address,
+  Private(hypervisor::ManagedSystem& managed, vios::VirtualIo& server, const std::string& address,
           const std::string& moves, TlsIdentity identity)
       : system(managed), vios(server), tls(std::move(identity)), listener(address, tls), ownership(moves) {}
 
   hypervisor::ManagedSystem& system;
-  vios::Vios& vios;
+  vios::VirtualIo& vios;
   const TlsIdentity tls;
   ListeningSocket listener;
   std::function<void(Partition&, const std::string&)> departure;
@@ -76,6 +76,7 @@ struct Mover::Private {
                                 std::optional<Readiness>& readiness);
   std::vector<Finding> check_incoming(const Description& description);
   std::string settle_after_restart(const Ownership::Entry& entry, RemoteSystem* remote);
+  void server_stopped(vios::Vios& server);
   void accept_loop();
   void serve(std::unique_ptr<Socket> socket);
   void tick_loop();
@@ -145,10 +146,14 @@ Description Mover::Private::describe(Partition& partition, bool active, const Mo
   if (active) d.current_mode = partition.mode().name;
   d.wanted_id = options.dest_lpar_id;
   d.ignore_vlans = options.ignore_vlans;
+  d.ignore_redundancy = options.ignore_redundancy;
+  d.wanted_mappings = options.mappings;
+  d.wanted_mover = options.target_mover;
   d.profile = partition.profile();
   for (const auto& disk : d.profile.disks) {
     try {
-      d.disk_ids.push_back(vios.unique_id(disk.backing));
+      const vios::Vios* server = vios.server_of(d.profile, disk.slot);
+      d.disk_ids.push_back(server ? server->unique_id(disk.backing) : "");
     } catch (const std::runtime_error&) {
       d.disk_ids.emplace_back();
     }
@@ -194,7 +199,14 @@ std::vector<Finding> Mover::Private::validate(const std::shared_ptr<Partition>& 
     const std::lock_guard hold(lock);
     moves = moves_under_way(partition.get());
   }
-  SourceSide side{system, vios, *partition, *agent(partition), moves, wait_for_guest};
+  SourceSide side{.system = system,
+                  .vios = vios,
+                  .partition = *partition,
+                  .agent = *agent(partition),
+                  .moves_under_way = moves,
+                  .wait_for_guest = wait_for_guest,
+                  .wanted_mover = options.source_mover,
+                  .mappings = options.mappings};
   run_checks(source_checks(), kind, side, findings);
   readiness = std::move(side.readiness);
   // Whoever is refused hears everything at once.
@@ -214,6 +226,19 @@ std::vector<Finding> Mover::Private::check_incoming(const Description& d) {
   TargetSide side{system, vios, d, moves};
   run_checks(target_checks(), d.active ? kActive : kInactive, side, findings);
   return findings;
+}
+
+/// A mover that is gone ends its moves, or interrupts them.
+void Mover::Private::server_stopped(vios::Vios& server) {
+  std::vector<std::shared_ptr<SourceMove>> leaving;
+  std::vector<std::shared_ptr<TargetMove>> arriving;
+  {
+    const std::lock_guard hold(lock);
+    leaving.assign(sources.begin(), sources.end());
+    arriving.assign(targets.begin(), targets.end());
+  }
+  for (const auto& move : leaving) move->server_stopped(server);
+  for (const auto& move : arriving) move->server_stopped(server);
 }
 
 // -- threads
@@ -315,14 +340,16 @@ void Mover::Private::tick() {
 
 // -- Mover
 
-Mover::Mover(hypervisor::ManagedSystem& system, vios::Vios& vios, const std::string& listen_address,
+Mover::Mover(hypervisor::ManagedSystem& system, vios::VirtualIo& vios, const std::string& listen_address,
              const std::string& moves_file, std::shared_ptr<const devices::TlsIdentity> tls)
     : p_(std::make_unique<Private>(system, vios, listen_address, moves_file, std::move(tls))) {
+  vios.on_stop([this](vios::Vios& server) { p_->server_stopped(server); });
   p_->acceptor = std::thread([this] { p_->accept_loop(); });
   p_->ticker = std::thread([this] { p_->tick_loop(); });
 }
 
 Mover::~Mover() {
+  p_->vios.on_stop({});
   shut_down();
   p_->listener.shut_down();
   p_->acceptor.join();
@@ -563,7 +590,8 @@ RemoteSystem::Shell Mover::create_shell(const std::string& bytes, u64 stream_id)
     const std::lock_guard hold(p_->lock);
     if (!p_->closing) {
       p_->targets.push_back(move);
-      return {p_->listener.address(), key_to_hex(move->key()), move->partition()->id()};
+      return {p_->listener.address(), key_to_hex(move->key()), move->partition()->id(),
+              move->record().get().target_mover};
     }
   }
   move->call_off("The destination system stops.");
@@ -572,7 +600,7 @@ RemoteSystem::Shell Mover::create_shell(const std::string& bytes, u64 stream_id)
 
 void Mover::abandon_shell(u64 stream_id) {
   if (const std::shared_ptr<TargetMove> move = p_->target_of(stream_id))
-    move->call_off("The source called the move off.");
+    move->call_off(std::string(kCalledOff));
 }
 
 RemoteSystem::Outcome Mover::settle(u64 stream_id) {
@@ -650,13 +678,16 @@ Progress Mover::progress_of(const std::string& partition_name) const {
   return none;
 }
 
-std::vector<u32> Mover::hostable_slots(Partition& partition, RemoteSystem& remote) {
+std::vector<u32> Mover::hostable_slots(Partition& partition, RemoteSystem& remote,
+                                       const vios::ServerName& server) {
   const Description whole = p_->describe(partition, false, {});
-  const std::string no_lun = make_finding(Message::kNoLun).code;
+  const std::set<std::string> not_hosted = {make_finding(Message::kNoLun).code,
+                                            make_finding(Message::kMapping).code};
   std::vector<u32> out;
   for (const auto& slot : whole.profile.scsi) {
     Description one = whole;
     one.profile.scsi = {slot};
+    if (server.given()) one.wanted_mappings = {{slot.slot, server, 0}};
     one.profile.disks.clear();
     one.disk_ids.clear();
     bool identified = true;
@@ -667,7 +698,8 @@ std::vector<u32> Mover::hostable_slots(Partition& partition, RemoteSystem& remot
       identified &= !whole.disk_ids[i].empty();
     }
     const std::vector<Finding> findings = remote.validate(encode(one));
-    const bool hosted = std::ranges::none_of(findings, [&](const Finding& f) { return f.code == no_lun; });
+    const bool hosted =
+        std::ranges::none_of(findings, [&](const Finding& f) { return not_hosted.contains(f.code); });
     if (identified && hosted) out.push_back(slot.slot);
   }
   return out;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "migration/server_choice.h"
+
 namespace baton::migration {
 namespace {
 
@@ -13,21 +15,27 @@ bool is_default_vtd(const std::string& name) {
 
 }  // namespace
 
-hypervisor::Profile shell_profile(const hypervisor::ManagedSystem& system, const vios::Vios& vios,
+hypervisor::Profile shell_profile(const hypervisor::ManagedSystem& system, const vios::VirtualIo& io,
                                   const Description& description) {
   hypervisor::Profile profile = description.profile;
   if (description.wanted_id)
     profile.id = description.wanted_id;
-  else if (system.find(std::to_string(profile.id)))
+  else if (system.find(std::to_string(profile.id)) || !io.server_name(profile.id).empty())
     profile.id = system.next_free_id();
-  for (std::size_t i = 0; i < profile.disks.size(); ++i) {
-    profile.disks[i].backing = vios.hdisk_by_unique_id(description.disk_ids[i]);
-    // A name that the administrator gave stays, a chosen one is chosen anew (LPM 1.2, step 3).
-    if (is_default_vtd(profile.disks[i].vtd)) profile.disks[i].vtd.clear();
-  }
-  const std::vector<vios::Mapping> mappings = vios.mappings();
-  for (auto& slot : profile.scsi) {
+  // A name that the administrator gave stays, a chosen one is chosen anew (LPM 1.2, step 3).
+  for (auto& disk : profile.disks)
+    if (is_default_vtd(disk.vtd)) disk.vtd.clear();
+  const std::vector<ServerChoice> choices = choose_servers(io, description);
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    const ServerChoice& choice = choices[i];
+    if (!choice.chosen) continue;  // The checks have refused that.
+    auto& slot = profile.scsi[i];
+    slot.server_id = choice.chosen->config().id;
+    if (choice.wanted && choice.wanted->server_slot) slot.server_slot = choice.wanted->server_slot;
+    for (const auto& lun : choice.luns)
+      profile.disks[lun.disk].backing = choice.chosen->hdisk_by_unique_id(lun.unique_id);
     const std::string end = "-C" + std::to_string(slot.server_slot);
+    const std::vector<vios::Mapping> mappings = choice.chosen->mappings();
     const bool taken = std::ranges::any_of(
         mappings, [&](const vios::Mapping& mapping) { return mapping.physloc.ends_with(end); });
     if (taken) slot.server_slot = 0;

@@ -2,13 +2,13 @@
 #pragma once
 
 #include "migration/description.h"
-#include "vios/vios.h"
+#include "vios/virtual_io.h"
 
 namespace baton::migration {
 
 /// The profile that a described partition gets on this system: its LUNs by their names here, a free number,
-/// slots of the Virtual I/O Server that are free.
-hypervisor::Profile shell_profile(const hypervisor::ManagedSystem& system, const vios::Vios& vios,
+/// Virtual I/O Servers that see them and free slots there.
+hypervisor::Profile shell_profile(const hypervisor::ManagedSystem& system, const vios::VirtualIo& io,
                                   const Description& description);
 
 }  // namespace baton::migration

@@ -49,7 +49,7 @@ std::string hex(u64 value) {
 
 }  // namespace
 
-SourceMove::SourceMove(hypervisor::ManagedSystem& system, vios::Vios& vios, TlsIdentity tls,
+SourceMove::SourceMove(hypervisor::ManagedSystem& system, vios::VirtualIo& vios, TlsIdentity tls,
                        Ownership& ownership, std::shared_ptr<Partition> partition,
                        std::shared_ptr<GuestAgent> agent, bool active, const std::string& remote_name,
                        const MoveOptions& options, Departure departure)
@@ -96,8 +96,10 @@ void SourceMove::run(RemoteSystem& remote, const Description& description,
     roll_back(remote, refused.what());
     record_.finish(false, refused.what());
     throw;
+  } catch (const StreamError& problem) {
+    why = in_doubt() ? problem.what() : reason_for(problem, &remote);
   } catch (const std::exception& problem) {
-    why = problem.what();
+    why = in_doubt() ? problem.what() : reason_for(problem, nullptr);
   }
   if (in_doubt()) {
     record_.change([&](Progress& p) {
@@ -117,20 +119,22 @@ void SourceMove::move(RemoteSystem& remote, const Description& description) {
   Description now = description;
   now.time_of_day_ns = time_of_day_ns();  // The guest's check took its time.
   open_stream();
+  now.source_mover = record_.get().source_mover;
   const RemoteSystem::Shell shell = remote.create_shell(encode(now), stream_id_);
   shell_made_ = true;
   record_.change([&](Progress& p) {
     p.migration_state = phase::kInProgress;
     p.remote_partition_id = shell.lpar_id;
+    p.target_mover = shell.mover;
   });
   if (!key_from_hex(shell.key, key_)) throw std::runtime_error("The destination gave no usable key.");
   mover_address_ = shell.mover_address;
   ownership_.leaving(stream_id_, partition_->profile(), remote_name_);
-  socket_ = connect(Channel::kStream);
+  connect(socket_, Channel::kStream);
   write_to_stream();
   FrameWriter& writer = *writer_;
   // Now, and not while the partition is suspended.
-  if (active_ && options_.post_copy != MoveOptions::PostCopy::kNever) demand_ = connect(Channel::kDemand);
+  if (active_ && options_.post_copy != MoveOptions::PostCopy::kNever) connect(demand_, Channel::kDemand);
 
   if (active_) copy_while_running();
   suspend_and_commit(writer, remote);
@@ -143,11 +147,12 @@ void SourceMove::open_stream() {
     throw std::runtime_error("The migration stream has a number that is in use.");
   partition_->set_stream(stream_id_);
   if (!active_) return;
-  vios::MoverService* mover = vios_.mover_service();
-  if (!mover) throw std::runtime_error("The Virtual I/O Server is no mover service partition.");
-  session_ = mover->open(stream_id_, hypervisor::VasiRole::kSourceMover, [this](std::span<const u8> slice) {
-    state_.insert(state_.end(), slice.begin(), slice.end());
-  });
+  mover_ = vios_.mover(options_.source_mover);
+  if (!mover_) throw std::runtime_error("There is no mover service partition that runs.");
+  record_.change([&](Progress& p) { p.source_mover = mover_.load()->config().name; });
+  session_ = mover_.load()->mover_service()->open(
+      stream_id_, hypervisor::VasiRole::kSourceMover,
+      [this](std::span<const u8> slice) { state_.insert(state_.end(), slice.begin(), slice.end()); });
   record_.change([&](Progress& p) { p.total_bytes = session_->total_bytes(); });
 }
 
@@ -157,10 +162,59 @@ void SourceMove::end_stream() {
   system_.vasi().forget(stream_id_);
 }
 
-std::unique_ptr<Socket> SourceMove::connect(Channel channel) {
-  auto socket = connect_to(mover_address_, kStreamTimeout, tls_, remote_name_);
-  write_preamble(*socket, {.channel = channel, .stream_id = stream_id_, .key = key_});
-  return socket;
+void SourceMove::connect(std::unique_ptr<Socket>& socket, Channel channel) {
+  need_mover();
+  auto made = connect_to(mover_address_, kStreamTimeout, tls_, remote_name_);
+  write_preamble(*made, {.channel = channel, .stream_id = stream_id_, .key = key_});
+  {
+    const std::lock_guard hold(sockets_lock_);
+    socket = std::move(made);
+  }
+  need_mover();  // Again: it may have been shut down before this socket could be.
+}
+
+/// The connections of an active move are those of its mover.
+void SourceMove::need_mover() const {
+  const vios::Vios* mover = mover_;
+  if (!mover || mover->running()) return;
+  throw std::runtime_error(lost_mover(*mover, system_));
+}
+
+/// The partition is at the destination: what is left, its pages, can be sent by any mover.
+void SourceMove::take_other_mover() {
+  vios::Vios* other = mover_.load() && !mover_.load()->running() ? vios_.mover() : nullptr;
+  if (!other) return;
+  mover_ = other;
+  record_.change([&](Progress& p) { p.source_mover = other->config().name; });
+}
+
+void SourceMove::server_stopped(vios::Vios& server) {
+  if (mover_ != &server) return;
+  {
+    const std::lock_guard hold(lock_);
+    if (!outcome_ && cancel_reason_.empty()) cancel_reason_ = lost_mover(server, system_);
+    changed_.notify_all();
+  }
+  const std::lock_guard hold(sockets_lock_);
+  if (socket_) socket_->shut_down();
+  if (demand_) demand_->shut_down();
+}
+
+/// What is behind a problem. A connection that broke (`remote` is not null): the destination may have had its
+/// reasons.
+std::string SourceMove::reason_for(const std::exception& problem, RemoteSystem* remote) {
+  // Whatever fails of a mover that is gone, it is that.
+  if (const vios::Vios* mover = mover_; mover && !mover->running()) return lost_mover(*mover, system_);
+  if (const std::string reason = cancel_reason(); !reason.empty()) return reason;
+  if (!remote || !shell_made_) return problem.what();
+  try {
+    remote->abandon_shell(stream_id_);
+    const std::string reason = remote->failure(stream_id_);
+    if (!reason.empty() && reason != kCalledOff) return "The destination called it off: " + reason;
+  } catch (const std::runtime_error&) {
+    // It cannot be asked.
+  }
+  return problem.what();
 }
 
 void SourceMove::write_to_stream() {
@@ -170,7 +224,7 @@ void SourceMove::write_to_stream() {
 
 /// The channel on which the destination asks for pages; all of them are answered from a thread of its own.
 void SourceMove::answer_demand() {
-  if (!demand_) demand_ = connect(Channel::kDemand);
+  if (!demand_) connect(demand_, Channel::kDemand);
   demand_->set_timeout(0ms);
   demand_thread_ = std::thread([this] { server_->answer(*demand_, pace_); });
 }
@@ -178,6 +232,7 @@ void SourceMove::answer_demand() {
 void SourceMove::close_demand() {
   if (demand_) demand_->shut_down();
   if (demand_thread_.joinable()) demand_thread_.join();
+  const std::lock_guard hold(sockets_lock_);
   demand_.reset();
 }
 
@@ -361,7 +416,8 @@ void SourceMove::serve_pages(FrameReader& first_reader, RemoteSystem& remote) {
   while (serve_again(remote, problem)) {
     try {
       close_demand();
-      socket_ = connect(Channel::kStream);
+      take_other_mover();
+      connect(socket_, Channel::kStream);
       socket_->set_timeout(kSuspendedTimeout);
       socket_->set_send_buffer(kFollowingBuffer);
       write_to_stream();
@@ -571,8 +627,12 @@ u32 SourceMove::abort_reason() const {
 }
 
 void SourceMove::check_cancelled() {
+  if (const std::string reason = cancel_reason(); !reason.empty()) throw std::runtime_error(reason);
+}
+
+std::string SourceMove::cancel_reason() const {
   const std::lock_guard hold(lock_);
-  if (!cancel_reason_.empty()) throw std::runtime_error(cancel_reason_);
+  return cancel_reason_;
 }
 
 void SourceMove::stop() {

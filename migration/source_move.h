@@ -2,6 +2,7 @@
 // The source's side of one move.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <memory>
@@ -31,7 +32,7 @@ class SourceMove final : public hypervisor::VasiOperation {
  public:
   /// Called once, when the partition has left and before it is removed.
   using Departure = std::function<void(hypervisor::Partition&, const std::string& remote)>;
-  SourceMove(hypervisor::ManagedSystem& system, vios::Vios& vios, TlsIdentity tls, Ownership& ownership,
+  SourceMove(hypervisor::ManagedSystem& system, vios::VirtualIo& vios, TlsIdentity tls, Ownership& ownership,
              std::shared_ptr<hypervisor::Partition> partition, std::shared_ptr<GuestAgent> agent, bool active,
              const std::string& remote_name, const MoveOptions& options, Departure departure);
   ~SourceMove() override;
@@ -58,6 +59,9 @@ class SourceMove final : public hypervisor::VasiOperation {
   std::string settle(RemoteSystem& remote);
   /// The process ends: nobody waits for an outcome any more.
   void shut_down();
+  /// A Virtual I/O Server was shut down. If it is this move's mover: before the hand-over the move is called
+  /// off, afterwards its connections are lost.
+  void server_stopped(vios::Vios& server);
 
   // -- hypervisor::VasiOperation: the hypervisor's part
   u64 bytes_left() override { return record_.get().bytes_remaining; }
@@ -83,12 +87,16 @@ class SourceMove final : public hypervisor::VasiOperation {
   void send_state(FrameWriter& writer);
   void serve_pages(FrameReader& reader, RemoteSystem& remote);
   bool serve_again(RemoteSystem& remote, const std::string& problem);
-  std::unique_ptr<Socket> connect(Channel channel);
+  void connect(std::unique_ptr<Socket>& socket, Channel channel);
+  void need_mover() const;
+  void take_other_mover();
+  std::string reason_for(const std::exception& problem, RemoteSystem* remote);
   void write_to_stream();
   void answer_demand();
   void close_demand();
   void wait_for(FrameReader& reader, FrameType type);
   void check_cancelled();
+  std::string cancel_reason() const;
   u32 abort_reason() const;
   [[noreturn]] void fail(hypervisor::VasiEntity because_of, const std::string& why);
   void decide(bool resume_here);
@@ -96,7 +104,7 @@ class SourceMove final : public hypervisor::VasiOperation {
   void leave();
 
   hypervisor::ManagedSystem& system_;
-  vios::Vios& vios_;
+  vios::VirtualIo& vios_;
   const TlsIdentity tls_;
   Ownership& ownership_;
   const std::shared_ptr<hypervisor::Partition> partition_;
@@ -111,8 +119,10 @@ class SourceMove final : public hypervisor::VasiOperation {
   Pace pace_;
   std::string mover_address_;
   Key key_{};
+  std::mutex sockets_lock_;  ///< Of which they are, not of their use.
   std::unique_ptr<Socket> socket_;
   std::optional<FrameWriter> writer_;
+  std::atomic<vios::Vios*> mover_ = nullptr;              ///< Of an active move.
   std::unique_ptr<vios::MoverService::Session> session_;  ///< Of an active move.
   std::optional<PreCopy> copy_;
   std::vector<u8> state_;               ///< Of the partition, as far as it went through the mover.

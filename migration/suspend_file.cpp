@@ -149,7 +149,7 @@ void thaw(Partition& partition) {
   for (const auto& processor : partition.processors()) processor->start_restored(processor->dispatch());
 }
 
-u64 suspend_to_file(hypervisor::ManagedSystem& system, vios::Vios& vios,
+u64 suspend_to_file(hypervisor::ManagedSystem& system, vios::VirtualIo& vios,
                     const std::shared_ptr<Partition>& partition, const Description& description,
                     const std::string& path) {
   if (fs::exists(path))
@@ -190,7 +190,7 @@ std::string description_in(const std::string& path) {
   return read_description(file, path);
 }
 
-std::shared_ptr<Partition> resume_from_file(hypervisor::ManagedSystem& system, vios::Vios& vios,
+std::shared_ptr<Partition> resume_from_file(hypervisor::ManagedSystem& system, vios::VirtualIo& vios,
                                             const hypervisor::Profile& profile, const std::string& path) {
   // Whoever renames it has it: two resumptions of one file cannot both begin.
   const std::string claimed = path + ".resuming";

@@ -23,7 +23,7 @@ void thaw(hypervisor::Partition& partition);
 
 /// Writes the partition to a new file and takes it out of the system; how many bytes the file has. Throws
 /// std::runtime_error with one sentence; the partition goes on here then and no file is left.
-u64 suspend_to_file(hypervisor::ManagedSystem& system, vios::Vios& vios,
+u64 suspend_to_file(hypervisor::ManagedSystem& system, vios::VirtualIo& vios,
                     const std::shared_ptr<hypervisor::Partition>& partition, const Description& description,
                     const std::string& path);
 
@@ -32,7 +32,8 @@ std::string description_in(const std::string& path);
 /// Makes the partition from the file, starts it and removes the file: it can be resumed once. `profile` is
 /// the description's as it is to be here. Throws std::runtime_error; the file stays and nothing else is left
 /// then.
-std::shared_ptr<hypervisor::Partition> resume_from_file(hypervisor::ManagedSystem& system, vios::Vios& vios,
+std::shared_ptr<hypervisor::Partition> resume_from_file(hypervisor::ManagedSystem& system,
+                                                        vios::VirtualIo& vios,
                                                         const hypervisor::Profile& profile,
                                                         const std::string& path);
 

@@ -35,8 +35,9 @@ constexpr auto kStreamKnownTime = 30s;  ///< The guest may ask for the stream's 
 
 }  // namespace
 
-TargetMove::TargetMove(hypervisor::ManagedSystem& system, vios::Vios& vios, const Description& description,
-                       hypervisor::Profile profile, u64 stream_id, Ownership& ownership)
+TargetMove::TargetMove(hypervisor::ManagedSystem& system, vios::VirtualIo& vios,
+                       const Description& description, hypervisor::Profile profile, u64 stream_id,
+                       Ownership& ownership)
     : system_(system),
       vios_(vios),
       stream_id_(stream_id),
@@ -68,6 +69,7 @@ TargetMove::TargetMove(hypervisor::ManagedSystem& system, vios::Vios& vios, cons
     p.kind = active_ ? "active" : "inactive";
     p.migration_state = phase::kStarting;
     p.remote_system = description.source_system;
+    p.source_mover = description.source_mover;
     p.total_bytes = active_ ? partition_->memory().size() + partition_->hpt().bytes() : 0;
     p.bytes_remaining = p.total_bytes;
   });
@@ -76,9 +78,10 @@ TargetMove::TargetMove(hypervisor::ManagedSystem& system, vios::Vios& vios, cons
       throw std::runtime_error("The migration stream has a number that is in use.");
     partition_->set_stream(stream_id_);
     if (!active_) return;  // Movers take part in active moves alone.
-    vios::MoverService* mover = vios_.mover_service();
-    if (!mover) throw std::runtime_error("The Virtual I/O Server is no mover service partition.");
-    session_ = mover->open(stream_id_, VasiRole::kTargetMover, {});
+    mover_ = vios_.mover(description.wanted_mover);
+    if (!mover_) throw std::runtime_error("There is no mover service partition that runs.");
+    record_.change([&](Progress& p) { p.target_mover = mover_.load()->config().name; });
+    session_ = mover_.load()->mover_service()->open(stream_id_, VasiRole::kTargetMover, {});
   } catch (...) {
     end_stream();
     vios_.detach(*partition_);
@@ -106,6 +109,13 @@ bool TargetMove::take(const Key& key, Channel channel) {
   for (std::size_t i = 0; i < key.size(); ++i) difference |= key[i] ^ key_[i];
   const std::lock_guard hold(lock_);
   if (difference || off_ || phase_ == Phase::kUndone) return false;
+  if (mover_ && !mover_.load()->running()) {
+    // What follows the partition can be received by any mover.
+    vios::Vios* other = phase_ == Phase::kOwned ? vios_.mover() : nullptr;
+    if (!other) return false;
+    mover_ = other;
+    record_.change([&](Progress& p) { p.target_mover = other->config().name; });
+  }
   if (channel == Channel::kDemand) return true;
   if (phase_ == Phase::kOwned) return follows_ && !socket_ && !record_.get().finished;
   if (phase_ != Phase::kWaiting) return false;
@@ -120,7 +130,7 @@ void TargetMove::serve(std::unique_ptr<Socket> socket) {
     const std::lock_guard hold(lock_);
     again = phase_ == Phase::kOwned;
     socket_ = socket.get();
-    if (off_) socket->shut_down();
+    if (off_ || (mover_ && !mover_.load()->running())) socket->shut_down();
   }
   record_.change([](Progress& p) { p.migration_state = phase::kInProgress; });
   std::string why;
@@ -277,8 +287,12 @@ void TargetMove::receive(Socket& socket, bool again) {
         }
         case FrameType::kState:
           in_turn(!restored && state_.empty());
-          if (session_ ? session_->download(frame.payload) != VasiStatus::kSuccess : !download(frame.payload))
+          if (session_ ? session_->download(frame.payload) != VasiStatus::kSuccess
+                       : !download(frame.payload)) {
+            if (mover_ && !mover_.load()->running())
+              throw std::runtime_error(lost_mover(*mover_.load(), system_));
             throw StreamError("The migration stream is damaged: the partition's state is too long.");
+          }
           break;
         case FrameType::kPrepare:
           in_turn(!ready && !state_.empty());
@@ -393,17 +407,29 @@ bool TargetMove::call_off(const std::string& why) {
   if (phase_ == Phase::kOwned) return true;
   const bool first = !off_;
   off_ = true;
-  if (first) off_reason_ = why;
+  // The source may notice that the mover is gone before we are told.
+  const vios::Vios* mover = mover_;
+  if (first) off_reason_ = mover && !mover->running() ? lost_mover(*mover, system_) : why;
   partition_->memory().give_up();  // Whoever waits for a page of it waits in vain.
   if (socket_) socket_->shut_down();
   if (phase_ == Phase::kWaiting && first) {
+    const std::string reason = off_reason_;
     hold.unlock();
-    undo(why);
+    undo(reason);
     return false;
   }
   // A thread receives: it undoes the shell when it sees the end of the stream.
   changed_.wait(hold, [&] { return phase_ == Phase::kUndone || phase_ == Phase::kOwned; });
   return phase_ == Phase::kOwned;
+}
+
+void TargetMove::server_stopped(vios::Vios& server) {
+  if (mover_ != &server) return;
+  const bool owned = call_off(lost_mover(server, system_));
+  if (!owned) return;
+  client_->shut_down();
+  const std::lock_guard hold(lock_);
+  if (socket_) socket_->shut_down();
 }
 
 void TargetMove::shut_down() {

@@ -23,7 +23,7 @@ namespace baton::migration {
 class TargetMove final : public hypervisor::VasiOperation {
  public:
   /// Makes the shell. Throws std::runtime_error when it cannot be made; nothing is left then.
-  TargetMove(hypervisor::ManagedSystem& system, vios::Vios& vios, const Description& description,
+  TargetMove(hypervisor::ManagedSystem& system, vios::VirtualIo& vios, const Description& description,
              hypervisor::Profile profile, u64 stream_id, Ownership& ownership);
   ~TargetMove() override;
 
@@ -58,6 +58,8 @@ class TargetMove final : public hypervisor::VasiOperation {
   /// Undoes the shell unless the partition is ours already: true if it is. Returns when that is done.
   bool call_off(const std::string& why);
 
+  /// A Virtual I/O Server was shut down. If it is this move's mover, as call_off(), and its connections end.
+  void server_stopped(vios::Vios& server);
   /// The process ends: as call_off(), and no connection goes on.
   void shut_down();
 
@@ -85,7 +87,7 @@ class TargetMove final : public hypervisor::VasiOperation {
   void end_stream();
 
   hypervisor::ManagedSystem& system_;
-  vios::Vios& vios_;
+  vios::VirtualIo& vios_;
   const u64 stream_id_;
   const bool active_;
   Ownership& ownership_;
@@ -93,6 +95,7 @@ class TargetMove final : public hypervisor::VasiOperation {
   std::shared_ptr<hypervisor::Partition> partition_;
   std::shared_ptr<PageClient> client_;
   MoveRecord record_;
+  std::atomic<vios::Vios*> mover_ = nullptr;              ///< Of an active move.
   std::unique_ptr<vios::MoverService::Session> session_;  ///< Of an active move, until it is over.
   std::vector<u8> state_;                                 ///< Of the partition, as far as it came.
   const std::chrono::steady_clock::time_point made_ = std::chrono::steady_clock::now();

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <functional>
+#include <map>
 #include <thread>
 
 #include "hypervisor/compatibility.h"
@@ -16,7 +17,6 @@ namespace baton::migration {
 namespace {
 
 using hypervisor::PartitionState;
-using hypervisor::Profile;
 using namespace std::chrono_literals;
 
 constexpr auto kCheckTimeout = 90s;  ///< A hook may take a minute (guest/PROTOCOL.md 2).
@@ -46,8 +46,60 @@ void concurrency(SourceSide& s, Report& report) {
   if (s.moves_under_way >= kMoveLimit) report({s.system.identity().name, std::to_string(kMoveLimit)});
 }
 
+// Movers of the source and of the destination are checked alike.
+
+void mover_exists(const vios::VirtualIo& io, const vios::ServerName& wanted, const std::string& system,
+                  Report& report) {
+  if (wanted.given() && !io.find(wanted)) report({system, wanted.text(), io.names()});
+}
+
+void mover_is_one(const vios::VirtualIo& io, const vios::ServerName& wanted, const std::string& system,
+                  Report& report) {
+  if (wanted.given()) {
+    const vios::Vios* server = io.find(wanted);
+    if (server && !server->config().msp) report({server->config().name, system});
+    return;
+  }
+  if (std::ranges::none_of(io.servers(), [](const auto& server) { return server->config().msp; }))
+    report({io.names(), system});
+}
+
+void mover_runs(const vios::VirtualIo& io, const vios::ServerName& wanted, const std::string& system,
+                Report& report) {
+  if (io.mover(wanted)) return;
+  std::string down;
+  for (const auto& server : io.servers()) {
+    const bool asked = !wanted.given() || wanted.means(server->config());
+    if (asked && server->config().msp) down += (down.empty() ? "" : ", ") + server->config().name;
+  }
+  if (!down.empty()) report({down, system});
+}
+
+void source_mover_exists(SourceSide& s, Report& report) {
+  mover_exists(s.vios, s.wanted_mover, s.system.identity().name, report);
+}
 void source_mover(SourceSide& s, Report& report) {
-  if (!s.vios.config().msp) report({s.vios.config().name, s.system.identity().name});
+  mover_is_one(s.vios, s.wanted_mover, s.system.identity().name, report);
+}
+void source_mover_runs(SourceSide& s, Report& report) {
+  mover_runs(s.vios, s.wanted_mover, s.system.identity().name, report);
+}
+
+void source_servers(SourceSide& s, Report& report) {
+  for (const auto& slot : s.partition.profile().scsi) {
+    const vios::Vios* server = s.vios.find(slot.server_id);
+    if (server && !server->running())
+      report(
+          {server->config().name, s.system.identity().name, std::to_string(slot.slot), s.partition.name()});
+  }
+}
+
+void mapped_slots(SourceSide& s, Report& report) {
+  for (const ScsiMapping& mapping : s.mappings) {
+    if (!s.vios.server_of(s.partition.profile(), mapping.slot))
+      report({std::to_string(mapping.slot), mapping.server.text(), "that is asked for",
+              s.partition.name() + " has no virtual SCSI client adapter in that slot"});
+  }
 }
 
 void physical_adapters(SourceSide& s, Report& report) {
@@ -61,7 +113,8 @@ void huge_pages(SourceSide& s, Report& report) {
 void disk_identity(SourceSide& s, Report& report) {
   for (const auto& disk : s.partition.profile().disks) {
     try {
-      s.vios.unique_id(disk.backing);
+      if (const auto* server = s.vios.server_of(s.partition.profile(), disk.slot))
+        (void)server->unique_id(disk.backing);
     } catch (const std::runtime_error& problem) {
       report({disk.backing, s.partition.name(), problem.what()});
     }
@@ -70,7 +123,8 @@ void disk_identity(SourceSide& s, Report& report) {
 
 void each_disk(SourceSide& s, const std::function<void(const vios::ViosConfig::Disk&)>& look) {
   for (const auto& mapping : s.partition.profile().disks) {
-    if (const auto* disk = s.vios.disk(mapping.backing)) look(*disk);
+    const auto* server = s.vios.server_of(s.partition.profile(), mapping.slot);
+    if (const auto* disk = server ? server->disk(mapping.backing) : nullptr) look(*disk);
   }
 }
 
@@ -115,7 +169,11 @@ void readiness(SourceSide& s, Report& report) {
 constexpr Check<SourceSide> kSourceChecks[] = {
     {"state of the partition", kActive | kInactive, Message::kWrongState, state},
     {"concurrent moves, source", kLive, Message::kTooManyMoves, concurrency},
+    {"mover that is named, source", kAny, Message::kNoSuchServer, source_mover_exists},
     {"mover service partition, source", kLive, Message::kNoMover, source_mover},
+    {"mover runs, source", kLive, Message::kMoverDown, source_mover_runs},
+    {"Virtual I/O Servers of the partition run", kLive, Message::kServerDown, source_servers},
+    {"slots of virtual_scsi_mappings", kAny, Message::kMapping, mapped_slots},
     {"physical adapters", kLive, Message::kPhysicalAdapter, physical_adapters},
     {"huge pages", kLive, Message::kHugePages, huge_pages},
     {"disks can be identified", kAny, Message::kDiskUnreadable, disk_identity},
@@ -143,7 +201,13 @@ void target_concurrency(TargetSide& t, Report& report) {
 }
 
 void target_mover(TargetSide& t, Report& report) {
-  if (!t.vios.config().msp) report({t.vios.config().name, here(t)});
+  mover_is_one(t.vios, t.description.wanted_mover, here(t), report);
+}
+void target_mover_exists(TargetSide& t, Report& report) {
+  mover_exists(t.vios, t.description.wanted_mover, here(t), report);
+}
+void target_mover_runs(TargetSide& t, Report& report) {
+  mover_runs(t.vios, t.description.wanted_mover, here(t), report);
 }
 
 void clocks(TargetSide& t, Report& report) {
@@ -156,7 +220,8 @@ void partition_name(TargetSide& t, Report& report) {
   const std::string& name = t.description.profile.name;
   const auto other = t.system.find(name);
   // find() takes numbers too.
-  if ((other && other->name() == name) || name == t.vios.config().name) report({here(t), name});
+  const vios::Vios* server = t.vios.find(name);
+  if ((other && other->name() == name) || (server && server->config().name == name)) report({here(t), name});
 }
 
 void partition_number(TargetSide& t, Report& report) {
@@ -164,6 +229,8 @@ void partition_number(TargetSide& t, Report& report) {
   for (const auto& other : t.system.partitions()) {
     if (other->id() == wanted) report({std::to_string(wanted), here(t), other->name()});
   }
+  if (const std::string server = wanted ? t.vios.server_name(wanted) : ""; !server.empty())
+    report({std::to_string(wanted), here(t), server});
 }
 
 void memory_block(TargetSide& t, Report& report) {
@@ -192,40 +259,88 @@ void compatibility_mode(TargetSide& t, Report& report) {
 }
 
 void virtual_slots(TargetSide& t, Report& report) {
-  const u32 needed = static_cast<u32>(t.description.profile.scsi.size()), free = t.vios.free_virtual_slots();
-  if (needed > free) report({std::to_string(needed), t.vios.config().name, here(t), std::to_string(free)});
+  for (const auto& server : t.vios.servers()) {
+    const auto needed = static_cast<u32>(std::ranges::count(t.choices, server.get(), &ServerChoice::chosen));
+    const u32 free = server->free_virtual_slots();
+    if (needed > free) report({std::to_string(needed), server->config().name, here(t), std::to_string(free)});
+  }
 }
 
-/// Calls `look` with each LUN that the partition needs and its name here; empty: it is not visible.
-void each_lun(TargetSide& t, const std::function<void(const hypervisor::DiskMapping&, const std::string& id,
-                                                      const std::string& hdisk)>& look) {
-  const Profile& p = t.description.profile;
-  for (std::size_t i = 0; i < p.disks.size(); ++i) {
-    const std::string& id = t.description.disk_ids[i];
-    if (!id.empty()) look(p.disks[i], id, t.vios.hdisk_by_unique_id(id));  // Else the source says so.
+void wanted_servers(TargetSide& t, Report& report) {
+  for (const ServerChoice& choice : t.choices) {
+    if (!choice.wanted || choice.chosen) continue;
+    const vios::Vios* server = t.vios.find(choice.wanted->server);
+    report({std::to_string(choice.slot), choice.wanted->server.text(), here(t),
+            !server              ? "there is no such Virtual I/O Server; there are " + t.vios.names()
+            : !server->running() ? "it is not running"
+                                 : "it does not see all LUNs of the slot"});
   }
 }
 
 void luns(TargetSide& t, Report& report) {
-  each_lun(t, [&](const auto& disk, const std::string& id, const std::string& hdisk) {
-    if (hdisk.empty()) report({std::to_string(disk.slot), here(t), id, disk.backing});
-  });
+  for (const ServerChoice& choice : t.choices) {
+    if (choice.chosen || choice.wanted) continue;
+    // What no server has or, if each LUN is somewhere, what the first one lacks.
+    bool reported = false;
+    const auto report_unless = [&](auto&& visible) {
+      for (const auto& lun : choice.luns) {
+        if (visible(lun.unique_id)) continue;
+        reported = true;
+        report({std::to_string(choice.slot), here(t), lun.unique_id,
+                t.description.profile.disks[lun.disk].backing});
+      }
+    };
+    report_unless([&](const std::string& id) {
+      return std::ranges::any_of(t.vios.servers(), [&](const auto& server) {
+        return server->running() && !server->hdisk_by_unique_id(id).empty();
+      });
+    });
+    if (!reported)
+      report_unless(
+          [&](const std::string& id) { return !t.vios.servers().front()->hdisk_by_unique_id(id).empty(); });
+  }
+}
+
+void redundancy(TargetSide& t, Report& report) {
+  if (t.description.ignore_redundancy) return;
+  for (std::size_t i = 0; i < t.choices.size(); ++i) {
+    for (std::size_t k = 0; k < i; ++k) {
+      const ServerChoice &one = t.choices[k], &other = t.choices[i];
+      if (one.chosen && one.chosen == other.chosen && redundant(one, other))
+        report({std::to_string(one.slot), std::to_string(other.slot), here(t), one.chosen->config().name});
+    }
+  }
+}
+
+/// Calls `look` with the LUNs that the partition needs, where they were found.
+void each_lun(TargetSide& t, const std::function<void(const std::string& id, const vios::Vios& server,
+                                                      const std::string& hdisk)>& look) {
+  for (const ServerChoice& choice : t.choices) {
+    if (!choice.chosen) continue;
+    for (const auto& lun : choice.luns)
+      look(lun.unique_id, *choice.chosen, choice.chosen->hdisk_by_unique_id(lun.unique_id));
+  }
 }
 
 void luns_free(TargetSide& t, Report& report) {
-  each_lun(t, [&](const auto&, const std::string& id, const std::string& hdisk) {
-    if (hdisk.empty()) return;
-    for (const auto& other : t.system.partitions()) {
-      for (const auto& mapped : other->profile().disks) {
-        if (mapped.backing == hdisk) report({id, hdisk, here(t), std::to_string(other->id())});
-      }
+  // By unique id: another partition may have the LUN by another server.
+  std::map<std::string, u32> mapped;
+  for (const auto& other : t.system.partitions()) {
+    for (const auto& disk : other->profile().disks) {
+      const vios::Vios* server = t.vios.server_of(other->profile(), disk.slot);
+      if (!server || !server->hdisk_usable(disk.backing)) continue;
+      mapped.emplace(server->unique_id(disk.backing), other->id());
     }
+  }
+  each_lun(t, [&](const std::string& id, const vios::Vios&, const std::string& hdisk) {
+    if (const auto found = mapped.find(id); found != mapped.end())
+      report({id, hdisk, here(t), std::to_string(found->second)});
   });
 }
 
 void target_reserve_policy(TargetSide& t, Report& report) {
-  each_lun(t, [&](const auto&, const std::string&, const std::string& hdisk) {
-    const auto* disk = t.vios.disk(hdisk);
+  each_lun(t, [&](const std::string&, const vios::Vios& server, const std::string& hdisk) {
+    const auto* disk = server.disk(hdisk);
     if (disk && disk->reserve_policy != "no_reserve") report({disk->name, here(t), disk->reserve_policy});
   });
 }
@@ -255,7 +370,9 @@ void macs(TargetSide& t, Report& report) {
 constexpr Check<TargetSide> kTargetChecks[] = {
     {"version of the stream", kAny, Message::kStreamVersion, stream_version},
     {"concurrent moves, destination", kLive, Message::kTooManyMovesThere, target_concurrency},
+    {"mover that is named, destination", kAny, Message::kNoSuchServer, target_mover_exists},
     {"mover service partition, destination", kLive, Message::kNoMover, target_mover},
+    {"mover runs, destination", kLive, Message::kMoverDown, target_mover_runs},
     {"clocks", kLive, Message::kClock, clocks},
     {"name of the partition is free", kAny, Message::kNameInUse, partition_name},
     {"wanted number is free", kAny, Message::kIdInUse, partition_number},
@@ -264,7 +381,9 @@ constexpr Check<TargetSide> kTargetChecks[] = {
     {"processors", kAny, Message::kProcessors, processors},
     {"processor compatibility mode", kAny, Message::kCompatMode, compatibility_mode},
     {"virtual slots of the Virtual I/O Server", kAny, Message::kVirtualSlots, virtual_slots},
+    {"servers of virtual_scsi_mappings", kAny, Message::kMapping, wanted_servers},
     {"LUNs are visible", kAny, Message::kNoLun, luns},
+    {"paths stay redundant", kAny, Message::kNotRedundant, redundancy},
     {"LUNs are not mapped already", kAny, Message::kLunInUse, luns_free},
     {"reserve policy, destination", kAny, Message::kReservePolicy, target_reserve_policy},
     {"VLANs are bridged", kAny, Message::kVlan, vlans},

@@ -11,6 +11,7 @@
 #include "migration/description.h"
 #include "migration/messages.h"
 #include "migration/rmc_agent.h"
+#include "migration/server_choice.h"
 
 namespace baton::migration {
 
@@ -44,19 +45,22 @@ class Readiness {
 
 struct SourceSide {
   hypervisor::ManagedSystem& system;
-  vios::Vios& vios;
+  vios::VirtualIo& vios;
   hypervisor::Partition& partition;
   GuestAgent& agent;
   u32 moves_under_way;  ///< Of running partitions, not counting this one.
   bool wait_for_guest = true;
+  vios::ServerName wanted_mover = {};
+  std::vector<ScsiMapping> mappings = {};   ///< virtual_scsi_mappings.
   std::optional<Readiness> readiness = {};  ///< The guest was asked.
 };
 /// What the checks of the destination look at.
 struct TargetSide {
   hypervisor::ManagedSystem& system;
-  vios::Vios& vios;
+  vios::VirtualIo& vios;
   const Description& description;
   u32 moves_under_way;
+  std::vector<ServerChoice> choices = choose_servers(vios, description);
 };
 
 /// Where a check reports: once for each object that fails, with the arguments of its message.

@@ -37,6 +37,13 @@ EthernetSwitch::Port* EthernetSwitch::add(PortConfig config, Receive receive) {
   return ports_.emplace_back(std::move(port)).get();
 }
 
+void EthernetSwitch::change(Port* port, PortConfig config) {
+  std::unique_lock guard(ports_lock_);
+  std::lock_guard stations_guard(stations_lock_);
+  stations_.clear();  // Addresses outside may be behind another port now.
+  port->config_ = std::move(config);
+}
+
 void EthernetSwitch::remove(Port* port) {
   std::unique_lock guard(ports_lock_);
   {
@@ -48,6 +55,7 @@ void EthernetSwitch::remove(Port* port) {
 
 void EthernetSwitch::forward(Port& from, std::span<const u8> frame) {
   if (frame.size() < kHeader || frame.size() > kLongestFrame) return;
+  std::shared_lock guard(ports_lock_);
   u16 vlan = from.config_.pvid, priority = 0;
   bool tagged = load_be<u16>(&frame[kAddresses]) == kVlanType;
   if (tagged) {
@@ -56,7 +64,7 @@ void EthernetSwitch::forward(Port& from, std::span<const u8> frame) {
     priority = control & ~kVlanMask;
     if (control & kVlanMask) vlan = control & kVlanMask;  // VLAN 0 only carries a priority.
   }
-  if (vlan > kHighestVlan || !from.carries(vlan)) return;
+  if (vlan == 0 || vlan > kHighestVlan || !from.carries(vlan)) return;
 
   // The two forms that receivers may want, made at most once.
   std::vector<u8> other;
@@ -78,7 +86,6 @@ void EthernetSwitch::forward(Port& from, std::span<const u8> frame) {
   };
 
   const u64 destination = address(frame, 0), source = address(frame, 6), key = u64{vlan} << 48;
-  std::shared_lock guard(ports_lock_);
   Port* known = nullptr;
   {
     std::lock_guard stations_guard(stations_lock_);

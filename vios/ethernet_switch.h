@@ -21,6 +21,7 @@ class EthernetSwitch {
   using Receive = std::function<void(std::span<const u8>)>;
 
   /// Frames without a tag belong to `pvid`, and leave it without a tag; those of `vlans` carry 802.1Q tags.
+  /// With `pvid` 0 there are none without a tag.
   struct PortConfig {
     u16 pvid = 1;
     std::vector<u16> vlans;
@@ -41,6 +42,8 @@ class EthernetSwitch {
 
   /// The switch owns the port.
   Port* add(PortConfig config, Receive receive);
+  /// From now on the port has these VLANs.
+  void change(Port* port, PortConfig config);
   /// On return the port's receiver is not called any more. Nobody may transmit on it by then.
   void remove(Port* port);
 

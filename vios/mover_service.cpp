@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "hypervisor/hcall.h"
+
 namespace baton::vios {
 
 using hypervisor::CrqEntry;
@@ -44,8 +46,14 @@ MoverService::MoverService(hypervisor::VasiService& hypervisor)
 
 MoverService::~MoverService() { hypervisor_.reset(adapter_); }
 
+void MoverService::stop() {
+  running_ = false;
+  hypervisor_.reset(adapter_);
+}
+
 std::unique_ptr<MoverService::Session> MoverService::open(u64 stream_id, hypervisor::VasiRole role,
                                                           Ship ship) {
+  if (!running_) throw std::runtime_error("The mover's Virtual I/O Server is not running.");
   std::unique_ptr<Session> session;
   {
     const std::lock_guard hold(lock_);
@@ -82,6 +90,8 @@ std::unique_ptr<MoverService::Session> MoverService::open(u64 stream_id, hypervi
 /// The hypervisor answers on our thread, and other messages may come on any.
 MoverService::Message MoverService::ask(const Message& request) {
   const std::lock_guard turn(turn_);
+  if (!running_)
+    return {kHeader, static_cast<u8>(request[1] | kResponse), static_cast<u8>(VasiStatus::kHardware)};
   hypervisor_.receive(adapter_, {load_be<u64>(request.data()), load_be<u64>(request.data() + 8)});
   const std::lock_guard hold(lock_);
   return answer_;
@@ -159,6 +169,7 @@ u64 MoverService::Session::progress() {
 }
 
 i64 MoverService::Session::donate() {
+  if (!service_.running_) return hypervisor::h::Hardware;
   return service_.hypervisor_.donate(service_.adapter_, u64{top_} << 32 | bottom_);
 }
 

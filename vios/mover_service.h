@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <exception>
 #include <functional>
 #include <map>
@@ -28,6 +29,12 @@ class MoverService {
   MoverService(const MoverService&) = delete;
   MoverService& operator=(const MoverService&) = delete;
 
+  /// Its server is shut down: the hypervisor closes its sessions, of which nothing can be asked any more.
+  void stop();
+  /// Its server is on (again): sessions can be opened.
+  void start() { running_ = true; }
+  bool running() const { return running_; }
+
   /// Exchanges capabilities, opens the stream, asks how much is to be done, and lends a buffer for its
   /// operations. Throws std::runtime_error that says why the hypervisor refused.
   std::unique_ptr<Session> open(u64 stream_id, hypervisor::VasiRole role, Ship ship);
@@ -44,6 +51,7 @@ class MoverService {
   cpu::Memory memory_;
   hypervisor::TceTable window_;
   hypervisor::VasiAdapter adapter_;
+  std::atomic<bool> running_{true};
   std::mutex turn_;  ///< One request at a time: a response does not say to which it belongs.
   std::mutex lock_;
   Message answer_{};

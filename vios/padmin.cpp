@@ -188,10 +188,10 @@ std::string list_devices(const std::vector<Device>& devices, const Command& comm
 
 }  // namespace
 
-std::string location(const hypervisor::SystemIdentity& identity, u32 slot) {
+std::string location(const hypervisor::SystemIdentity& identity, u32 vios, u32 slot) {
   std::string type_model = identity.type_model;
   std::ranges::replace(type_model, '-', '.');
-  return "U" + type_model + "." + identity.serial + "-V1-C" + std::to_string(slot);
+  return "U" + type_model + "." + identity.serial + "-V" + std::to_string(vios) + "-C" + std::to_string(slot);
 }
 
 std::string lun_text(u32 target) {
@@ -213,7 +213,7 @@ int Vios::padmin(const std::string& line, std::string& output) {
   try {
     const Command command = parse(line);
     const auto& identity = system_.identity();
-    const bool has_sea = p_->trunk != nullptr;
+    const bool has_sea = !config_.uplink.empty() && !config_.bridged_vlans.empty();
     const std::string sea_location = "U789D.001." + identity.serial + "-P1-C2-T1";
 
     if (command.name == "help" || command.name == "?") {
@@ -241,7 +241,7 @@ int Vios::padmin(const std::string& line, std::string& output) {
           output += "\nSEA                 NO SHARED ETHERNET ADAPTER FOUND\n";
           return 0;
         }
-        output += "ent1   " + location(identity, 2) + "-T1\n\n";
+        output += "ent1   " + location(identity, config_.id, 2) + "-T1\n\n";
         output += block(
             {{"SEA", "ent2"}, {"Backing device", "ent0"}, {"Status", "Available"}, {"Physloc", sea_location}},
             kNameWidth);

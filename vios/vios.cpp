@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <set>
 #include <stdexcept>
 
@@ -10,8 +8,6 @@
 namespace baton::vios {
 
 using hypervisor::CrqAdapter;
-using hypervisor::LogicalLan;
-using hypervisor::Partition;
 
 namespace {
 
@@ -20,30 +16,20 @@ constexpr u32 kHighestTarget = 63;
 
 }  // namespace
 
-Vios::Vios(hypervisor::ManagedSystem& system, ViosConfig config)
-    : system_(system), config_(std::move(config)), p_(std::make_unique<Private>()) {
-  if (config_.msp) p_->mover_service = std::make_unique<MoverService>(system.vasi());
-  if (config_.uplink.empty() || config_.bridged_vlans.empty()) return;
-  EthernetSwitch::PortConfig trunk;
-  trunk.pvid = config_.bridged_vlans.front();
-  trunk.vlans.assign(config_.bridged_vlans.begin() + 1, config_.bridged_vlans.end());
-  p_->trunk = p_->lan_switch.add(std::move(trunk), [this](std::span<const u8> frame) {
-    if (auto* lan = p_->uplink.load()) lan->send(frame);
-  });
-  p_->lan =
-      devices::open_lan(config_.uplink, [this](std::span<const u8> frame) { p_->trunk->transmit(frame); });
-  p_->uplink = p_->lan.get();
-  p_->announcer =
-      std::make_unique<Announcer>([lan = p_->lan.get()](std::span<const u8> frame) { lan->send(frame); });
+std::string ServerName::text() const {
+  const std::string number = "number " + std::to_string(id);
+  return !id ? name : name.empty() ? number : name + " (" + number + ")";
 }
 
-Vios::~Vios() {
-  if (system_.io_server() == this) system_.set_io_server(nullptr);
-  p_->announcer.reset();
-  for (auto& [id, attachment] : p_->attachments) p_->disconnect(attachment);
-  p_->uplink = nullptr;
-  p_->lan.reset();  // Ends its thread before the switch goes.
+Vios::Vios(hypervisor::ManagedSystem& system, ViosConfig config, Fabric& fabric)
+    : system_(system), config_(std::move(config)), p_(std::make_unique<Private>(fabric)) {
+  if (config_.msp) p_->mover_service = std::make_unique<MoverService>(system.vasi());
 }
+
+Vios::~Vios() = default;
+
+bool Vios::running() const { return p_->running; }
+MoverService* Vios::mover_service() { return p_->mover_service.get(); }
 
 // -- names
 
@@ -79,164 +65,129 @@ std::string Vios::Private::vtd(u32 partition, const hypervisor::DiskMapping& dis
 
 // -- attachment
 
-Vios::Private::Attachment& Vios::Private::connect(Vios& vios, Partition& partition) {
-  if (const auto found = attachments.find(partition.id()); found != attachments.end()) {
-    if (found->second.partition == &partition) return found->second;
-    disconnect(found->second);  // A partition of the same number that is no more.
-    attachments.erase(found);
-  }
-  Attachment attachment;
-  attachment.partition = &partition;
-  attachment.partition_id = partition.id();
-  const hypervisor::Profile& profile = partition.profile();
+void Vios::Private::prepare(const Vios& vios, Fabric::Client& client) {
+  const hypervisor::Profile& profile = client.partition->profile();
   const auto fail = [&](const std::string& why) {
-    throw std::runtime_error("partition " + partition.name() + ": " + why);
+    throw std::runtime_error("partition " + client.partition->name() + ": " + why);
   };
-
-  // Everything that can fail comes before the first adapter is connected.
+  std::vector<Scsi> prepared;
   for (const auto& slot : profile.scsi) {
-    auto* adapter = dynamic_cast<CrqAdapter*>(partition.adapter(0x30000000 | slot.slot));
+    if (slot.server_id != vios.config_.id) continue;
+    auto* adapter = dynamic_cast<CrqAdapter*>(client.partition->adapter(0x30000000 | slot.slot));
     if (!adapter) fail("slot " + std::to_string(slot.slot) + " has no virtual SCSI adapter");
-    vhost(partition.id(), slot);
-    attachment.scsi.push_back({adapter, nullptr, {}});
-    auto& scsi = attachment.scsi.back();
+    vhost(client.id, slot);
+    Scsi scsi{adapter, {}, nullptr};
     for (const auto& disk : profile.disks) {
       if (disk.slot != slot.slot) continue;
       if (disk.target > kHighestTarget)
         fail("disk " + disk.backing + ": target " + std::to_string(disk.target) + " is above " +
              std::to_string(kHighestTarget));
-      if (std::ranges::find(scsi.disks, disk.target, &Attachment::Disk::target) != scsi.disks.end())
+      if (scsi.disks.contains(disk.target))
         fail("target " + std::to_string(disk.target) + " of slot " + std::to_string(slot.slot) +
              " is used twice");
       const auto* known = find(vios.config_, disk.backing);
-      if (!known) fail("the VIOS has no disk " + disk.backing);
-      scsi.disks.push_back({disk.target, disk.backing, known->uri, devices::open_block_device(known->uri)});
+      if (!known) fail("the VIOS " + vios.config_.name + " has no disk " + disk.backing);
+      scsi.disks[disk.target] = client.open(vios, *known);
     }
+    prepared.push_back(std::move(scsi));
   }
-  for (const auto& disk : profile.disks)
-    if (std::ranges::find(profile.scsi, disk.slot, &hypervisor::VirtualScsiSlot::slot) == profile.scsi.end())
-      fail("disk " + disk.backing + " is mapped to slot " + std::to_string(disk.slot) +
-           ", which is not a virtual SCSI adapter");
-  for (const auto& slot : profile.ethernet) {
-    auto* adapter = dynamic_cast<LogicalLan*>(partition.adapter(0x30000000 | slot.slot));
-    if (!adapter) fail("slot " + std::to_string(slot.slot) + " has no virtual Ethernet adapter");
-    attachment.lans.push_back({adapter, nullptr, &slot});
-  }
+  attachments[client.id] = std::move(prepared);
+}
 
-  for (auto& scsi : attachment.scsi) {
+void Vios::Private::connect(const Vios& vios, Fabric::Client& client) {
+  for (auto& scsi : attachments[client.id]) {
     scsi.server = std::make_unique<VscsiServer>(
         VscsiServer::Client{*scsi.adapter->tce(),
                             [adapter = scsi.adapter](const auto& entry) { return adapter->deliver(entry); }},
-        vios.config_.name);
-    for (const auto& disk : scsi.disks)
-      scsi.server->map(disk.target, std::make_shared<ScsiDisk>(disk.device));
+        vios.config_.name, vios.config_.id);
+    for (const auto& [target, device] : scsi.disks)
+      scsi.server->map(target, std::make_shared<ScsiDisk>(device));
+    if (client.quiet) scsi.server->quiesce();
     scsi.adapter->connect(scsi.server.get());
   }
-  for (auto& lan : attachment.lans) {
-    lan.port =
-        lan_switch.add({lan.slot->pvid, lan.slot->vlans},
-                       [adapter = lan.adapter](std::span<const u8> frame) { adapter->receive(frame); });
-    lan.adapter->connect(lan.port);
-  }
-  return attachments[partition.id()] = std::move(attachment);
 }
 
-void Vios::Private::disconnect(Attachment& attachment) {
-  if (announcer && attachment.partition_id) announcer->cancel(attachment.partition_id);
-  for (auto& lan : attachment.lans) {
-    lan.adapter->connect(nullptr);
-    lan_switch.remove(lan.port);
-  }
-  for (auto& scsi : attachment.scsi) {
+/// On return no server writes to a disk of the partition.
+void Vios::Private::disconnect(u32 client) {
+  if (sea && sea->announcer) sea->announcer->cancel(client);
+  const auto found = attachments.find(client);
+  if (found == attachments.end()) return;
+  for (auto& scsi : found->second) {
+    if (!scsi.server) continue;
     scsi.server->quiesce();
-    for (auto& disk : scsi.disks) disk.device->release();
     scsi.adapter->connect(nullptr);
-    scsi.server.reset();
   }
-  attachment.lans.clear();
-  attachment.scsi.clear();
+  attachments.erase(found);
 }
 
-void Vios::Private::reserve(Vios& vios, Attachment& attachment) {
-  const Partition& partition = *attachment.partition;
-  const std::string owner = "system " + vios.system_.identity().name + ", partition " + partition.name();
-  for (auto& scsi : attachment.scsi) {
-    for (auto& disk : scsi.disks) {
-      std::string holder;
-      const auto error = disk.device->reserve(owner, &holder);
-      if (error == 0) continue;
-      release(attachment);
-      const std::string what =
-          "partition " + partition.name() + ": disk " + disk.hdisk + " (" + disk.uri + ") ";
-      if (error == EBUSY)
-        throw std::runtime_error(what + "is in use by " + holder +
-                                 "; shut that partition down, or map another disk");
-      throw std::runtime_error(what + "cannot be reserved: " + std::strerror(error));
-    }
-  }
-}
+// -- Shared Ethernet Adapter
 
-void Vios::Private::release(Attachment& attachment) {
-  for (auto& scsi : attachment.scsi)
-    for (auto& disk : scsi.disks) disk.device->release();
-}
-
-Vios::Private::Attachment* Vios::Private::find(Partition& partition) {
-  const auto found = attachments.find(partition.id());
-  return found == attachments.end() || found->second.partition != &partition ? nullptr : &found->second;
-}
-
-MoverService* Vios::mover_service() { return p_->mover_service.get(); }
-
-void Vios::attach_shell(Partition& partition) {
-  std::lock_guard guard(p_->lock);
-  p_->connect(*this, partition);
-}
-
-void Vios::attach(Partition& partition) {
-  std::lock_guard guard(p_->lock);
-  auto& attachment = p_->connect(*this, partition);
+void Vios::Private::open_bridge(const ViosConfig& config) {
+  if (config.uplink.empty() || config.bridged_vlans.empty()) return;
+  sea = std::make_unique<Bridge>();
+  Bridge& made = *sea;
+  made.trunk = fabric.lan_switch.add({.pvid = 0, .vlans = {}}, [&made](std::span<const u8> frame) {
+    if (auto* lan = made.uplink.load()) lan->send(frame);
+  });
   try {
-    p_->reserve(*this, attachment);
-    for (auto& scsi : attachment.scsi) scsi.server->resume();  // It may be left over from a move that failed.
+    made.lan = devices::open_lan(config.uplink,
+                                 [trunk = made.trunk](std::span<const u8> frame) { trunk->transmit(frame); });
   } catch (...) {
-    p_->disconnect(attachment);
-    p_->attachments.erase(partition.id());
+    fabric.lan_switch.remove(made.trunk);
+    sea.reset();
     throw;
   }
+  made.uplink = made.lan.get();
+  made.announcer =
+      std::make_unique<Announcer>([lan = made.lan.get()](std::span<const u8> frame) { lan->send(frame); });
 }
 
-void Vios::detach(Partition& partition) {
-  std::lock_guard guard(p_->lock);
-  auto* attachment = p_->find(partition);
-  if (!attachment) return;
-  p_->disconnect(*attachment);
-  p_->attachments.erase(partition.id());
+void Vios::Private::close_bridge() {
+  if (!sea) return;
+  sea->announcer.reset();
+  fabric.lan_switch.change(sea->trunk, {.pvid = 0, .vlans = {}});  // On return nobody sends to the uplink.
+  sea->uplink = nullptr;
+  sea->lan.reset();  // Ends its thread before the port goes.
+  fabric.lan_switch.remove(sea->trunk);
+  sea.reset();
 }
 
-void Vios::quiesce(Partition& partition) {
-  std::lock_guard guard(p_->lock);
-  auto* attachment = p_->find(partition);
-  if (!attachment) return;
-  if (p_->announcer) p_->announcer->cancel(partition.id());  // It is about to be announced elsewhere.
-  for (auto& scsi : attachment->scsi) scsi.server->quiesce();
-  p_->release(*attachment);
+void Vios::Private::bridge(const ViosConfig& config, std::vector<u16> vlans) {
+  if (!sea) return;
+  EthernetSwitch::PortConfig trunk{.pvid = 0, .vlans = {}};
+  for (const u16 vlan : vlans) {
+    if (vlan == config.bridged_vlans.front())
+      trunk.pvid = vlan;
+    else
+      trunk.vlans.push_back(vlan);
+  }
+  fabric.lan_switch.change(sea->trunk, std::move(trunk));
+  sea->vlans = std::move(vlans);
 }
 
-void Vios::resume(Partition& partition) {
-  std::lock_guard guard(p_->lock);
-  auto* attachment = p_->find(partition);
-  if (!attachment)
-    throw std::runtime_error("partition " + partition.name() + ": its adapters are not connected");
-  p_->reserve(*this, *attachment);
-  for (auto& scsi : attachment->scsi) scsi.server->resume();
+void Vios::Private::announce(const ViosConfig& config, Fabric::Client& client,
+                             const std::vector<u16>& among) {
+  if (!sea) return;
+  Announcer::Frames frames;
+  for (const auto& lan : client.lans) {
+    auto vlans = lan.slot->vlans;
+    vlans.push_back(lan.slot->pvid);
+    for (const u16 vlan : vlans) {
+      if (std::ranges::find(sea->vlans, vlan) == sea->vlans.end() ||
+          std::ranges::find(among, vlan) == among.end())
+        continue;
+      const bool untagged = vlan == config.bridged_vlans.front();
+      frames.push_back(make_announcement(lan.adapter->mac(), untagged ? 0 : vlan));
+    }
+  }
+  if (!frames.empty()) sea->announcer->start(client.id, std::move(frames));
 }
 
 // -- questions
 
 std::vector<Mapping> Vios::mappings() const {
   const auto partitions = system_.partitions();
-  std::lock_guard guard(p_->lock);
+  std::lock_guard guard(p_->fabric.lock);
   // Numbers of partitions that are no more become free.
   const auto gone = [&](u32 id) {
     return std::ranges::none_of(partitions, [&](const auto& partition) { return partition->id() == id; });
@@ -248,10 +199,11 @@ std::vector<Mapping> Vios::mappings() const {
   for (const auto& partition : partitions) {
     const auto& profile = partition->profile();
     for (const auto& slot : profile.scsi) {
+      if (slot.server_id != config_.id) continue;
       const auto vhost = p_->vhost(profile.id, slot);
       Mapping row;
       row.svsa = "vhost" + std::to_string(vhost.number);
-      row.physloc = location(system_.identity(), vhost.server_slot);
+      row.physloc = location(system_.identity(), config_.id, vhost.server_slot);
       row.client_id = profile.id;
       auto& rows = by_number[vhost.number];
       for (const auto& disk : profile.disks) {
@@ -281,6 +233,11 @@ u32 Vios::free_virtual_slots() const {
   return config_.max_virtual_slots > taken ? config_.max_virtual_slots - taken : 0;
 }
 
+u32 Vios::server_slot(u32 partition, const hypervisor::VirtualScsiSlot& slot) const {
+  std::lock_guard guard(p_->fabric.lock);
+  return p_->vhost(partition, slot).server_slot;
+}
+
 std::string Vios::unique_id(const std::string& hdisk) const {
   const auto* disk = Private::find(config_, hdisk);
   if (!disk) throw std::runtime_error("the VIOS " + config_.name + " has no disk " + hdisk);
@@ -307,39 +264,8 @@ std::string Vios::hdisk_by_unique_id(const std::string& unique_id) const {
 }
 
 bool Vios::bridges_vlan(u16 vlan) const {
-  return p_->trunk && std::ranges::find(config_.bridged_vlans, vlan) != config_.bridged_vlans.end();
-}
-
-bool Vios::mac_in_use(const std::array<u8, 6>& mac) const {
-  for (const auto& partition : system_.partitions())
-    for (const auto& [slot, adapter] : partition->adapters())
-      if (const auto* lan = dynamic_cast<const LogicalLan*>(adapter.get()); lan && lan->mac() == mac)
-        return true;
-  return false;
-}
-
-bool Vios::clients_migratable(Partition& partition) const {
-  std::lock_guard guard(p_->lock);
-  const auto* attachment = p_->find(partition);
-  return attachment &&
-         std::ranges::all_of(attachment->scsi, [](const auto& scsi) { return scsi.server->migratable(); });
-}
-
-void Vios::announce(Partition& partition) {
-  std::lock_guard guard(p_->lock);
-  const auto* attachment = p_->find(partition);
-  if (!attachment || !p_->announcer) return;
-  Announcer::Frames frames;
-  for (const auto& lan : attachment->lans) {
-    auto vlans = lan.slot->vlans;
-    vlans.push_back(lan.slot->pvid);
-    for (const u16 vlan : vlans) {
-      if (!bridges_vlan(vlan)) continue;
-      const bool untagged = vlan == config_.bridged_vlans.front();
-      frames.push_back(make_announcement(lan.adapter->mac(), untagged ? 0 : vlan));
-    }
-  }
-  p_->announcer->start(partition.id(), std::move(frames));
+  return !config_.uplink.empty() &&
+         std::ranges::find(config_.bridged_vlans, vlan) != config_.bridged_vlans.end();
 }
 
 }  // namespace baton::vios

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Virtual I/O Server of a managed system (DESIGN 6): partition 1 wherever a user looks.
+// A Virtual I/O Server of a managed system (DESIGN 6): a partition wherever a user looks.
 #pragma once
 
-#include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -14,9 +12,10 @@
 
 namespace baton::vios {
 
-/// Configuration of the VIOS.
+/// Configuration of a VIOS.
 struct ViosConfig {
   std::string name = "vios1";
+  u32 id = 1;  ///< Its partition number.
   struct Disk {
     std::string name;                           ///< "hdisk0"
     std::string uri;                            ///< "file:/san/lun0.img"
@@ -30,9 +29,19 @@ struct ViosConfig {
   std::vector<u16> bridged_vlans{1};  ///< VLANs that the SEA bridges; the first is the untagged one.
 };
 
+/// How an administrator names a server: by its name, its partition number, or both.
+struct ServerName {
+  std::string name;  ///< Empty: any.
+  u32 id = 0;        ///< 0: any.
+  bool given() const { return !name.empty() || id; }
+  bool means(const ViosConfig& server) const {
+    return given() && (name.empty() || name == server.name) && (!id || id == server.id);
+  }
+  std::string text() const;  ///< "vios1", "number 1", "vios1 (number 1)"
+};
+
 class MoverService;
-class VscsiServer;
-class EthernetSwitch;
+struct Fabric;
 
 /// One row of `lsmap -all`.
 struct Mapping {
@@ -42,16 +51,14 @@ struct Mapping {
   std::string vtd, status, lun, backing, backing_physloc;
 };
 
-class Vios final : public hypervisor::IoServer {
+/// Made, started and stopped by VirtualIo, which also connects partitions to it.
+class Vios final {
  public:
-  /// Opens nothing yet but the uplink. Throws std::runtime_error for the user.
-  Vios(hypervisor::ManagedSystem& system, ViosConfig config);
-  ~Vios() override;
+  ~Vios();
 
   const ViosConfig& config() const { return config_; }
-
-  void attach(hypervisor::Partition& partition) override;
-  void detach(hypervisor::Partition& partition) override;
+  /// Whether it is on. Questions about its configuration are answered all the same.
+  bool running() const;
 
   std::vector<Mapping> mappings() const;
   /// The hdisk here that is the LUN with this unique id; empty if it is not visible.
@@ -59,36 +66,26 @@ class Vios final : public hypervisor::IoServer {
   /// How an hdisk is configured; nullptr: there is none of that name.
   const ViosConfig::Disk* disk(const std::string& hdisk) const;
   u32 free_virtual_slots() const;
+  /// The slot here to which a partition's virtual SCSI client is wired.
+  u32 server_slot(u32 partition, const hypervisor::VirtualScsiSlot& slot) const;
   /// Unique id of an hdisk; throws std::runtime_error when it cannot be opened.
   std::string unique_id(const std::string& hdisk) const;
   /// The hdisk exists and can be opened.
   bool hdisk_usable(const std::string& hdisk) const;
+  /// Its SEA is configured with this VLAN, be it the one that bridges it now or the one that stands by.
   bool bridges_vlan(u16 vlan) const;
-  bool mac_in_use(const std::array<u8, 6>& mac) const;
-  /// True if each virtual SCSI client of the partition announced the migration capability (MAD type 5).
-  bool clients_migratable(hypervisor::Partition& partition) const;
-
-  // -- mobility
-  /// Null: it is no mover service partition.
+  /// Null: it is no mover service partition. It says itself whether it runs.
   MoverService* mover_service();
-  /// Destination: connects adapters and opens the disks, but takes no reservation (the shell partition).
-  void attach_shell(hypervisor::Partition& partition);
-  /// Source at suspension: finishes every request in flight, drops what was not started, answers nothing
-  /// more; then gives up the write reservations. On return no write of this partition can reach a disk from
-  /// here.
-  void quiesce(hypervisor::Partition& partition);
-  /// Takes the reservations again (source after an abort) or for the first time (destination before Resumed).
-  /// Throws std::runtime_error naming disk and holder.
-  void resume(hypervisor::Partition& partition);
-  /// Sends a RARP for each MAC of the partition out of the SEA, and again for some seconds.
-  void announce(hypervisor::Partition& partition);
 
   /// A padmin command ("lsmap -all", "lsdev -virtual", "ioslevel", "help"): its output; rc non-zero and one
   /// sentence on a wrong command.
   int padmin(const std::string& command, std::string& output);
 
  private:
+  friend class VirtualIo;
   struct Private;
+  Vios(hypervisor::ManagedSystem& system, ViosConfig config, Fabric& fabric);
+
   hypervisor::ManagedSystem& system_;
   ViosConfig config_;
   std::unique_ptr<Private> p_;

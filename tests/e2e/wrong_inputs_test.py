@@ -95,7 +95,7 @@ class WrongCommands(harness.Site):
                 ("lssyscfg -r lpar -m POWER7", ["POWER7", "POWER6-A"]),
                 ("chsysstate -r lpar -m POWER6-A -o on -n nobody", ["nobody", PARTITION]),
                 ("chsysstate -r lpar -m POWER6-A -o explode -n " + PARTITION, ["explode", "on"]),
-                ("chsysstate -r lpar -m POWER6-A -o shutdown --immed -n vios1", ["vios1"]),
+                ("chsysstate -r lpar -m POWER6-A -o on -n vios1", ["vios1", "already on"]),
                 ("migrlpar -o m -m POWER6-A -t POWER6-B -p " + PARTITION, ["POWER6-B"]),
                 ("migrlpar -o m -m POWER6-A -t POWER6-A -p " + PARTITION, ["destination is the source"]),
                 ("migrlpar -o s -m POWER6-A -p " + PARTITION, [PARTITION]),

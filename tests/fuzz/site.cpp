@@ -38,7 +38,7 @@ Site::Site(u32 processors, std::span<const u8> firmware, const cpu::EngineOption
       .write(reinterpret_cast<const char*>(firmware.data()), static_cast<std::streamsize>(firmware.size()));
   vios::ViosConfig config;
   config.disks = {{"hdisk0", "file:" + disk.string()}};
-  vios_ = std::make_unique<vios::Vios>(system_, config);
+  vios_ = std::make_unique<vios::VirtualIo>(system_, std::vector{config});
   system_.set_io_server(vios_.get());
   Profile profile;
   profile.name = "lpar2";

@@ -11,7 +11,7 @@
 #include "hypervisor/system.h"
 #include "hypervisor/virtual_processor.h"
 #include "tests/fuzz/random.h"
-#include "vios/vios.h"
+#include "vios/virtual_io.h"
 
 namespace baton::fuzz {
 
@@ -25,13 +25,13 @@ class Site {
   Site& operator=(const Site&) = delete;
 
   hypervisor::Partition& partition() { return *partition_; }
-  vios::Vios& vios() { return *vios_; }
+  vios::VirtualIo& vios() { return *vios_; }
   const std::filesystem::path& directory() const { return directory_; }
 
  private:
   std::filesystem::path directory_;
   hypervisor::ManagedSystem system_;
-  std::unique_ptr<vios::Vios> vios_;
+  std::unique_ptr<vios::VirtualIo> vios_;
   std::shared_ptr<hypervisor::Partition> partition_;
 };
 

@@ -46,8 +46,8 @@ TEST(Config, ReadsASystem) {
   const Config config = parse_config(kGood, kPath);
   EXPECT_EQ(config.identity.name, "A");
   EXPECT_EQ(config.identity.memory, 4ull << 30);
-  EXPECT_EQ(config.vios.uplink, "vde:///etc/baton/lan");
-  EXPECT_EQ(config.vios.disks.at(0).uri, "file:/etc/baton/lun.img");
+  EXPECT_EQ(config.servers.at(0).uplink, "vde:///etc/baton/lan");
+  EXPECT_EQ(config.servers.at(0).disks.at(0).uri, "file:/etc/baton/lun.img");
   ASSERT_EQ(config.partitions.size(), 2u);
   const hypervisor::Profile& one = config.partitions[0];
   EXPECT_EQ(one.id, 3u) << "2 is given to the other one";
@@ -103,7 +103,23 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[system]\nname = \"A\"\n[[partition]]\nname = \"p\"\nmemory =\n", "5", "not TOML"},
         Wrong{
             "[system]\nname = \"A\"\n[[partition]]\nname = \"p\"\n[[partition.disk]]\nbacking = \"hdisk7\"\n",
-            "3", "hdisk7"},
+            "6", "hdisk7"},
+        Wrong{"[system]\nname = \"A\"\n[[vios]]\nname = \"v\"\n[[vios]]\nname = \"v\"\n", "3",
+              "two servers named v"},
+        Wrong{"[system]\nname = \"A\"\n[[vios]]\nname = \"v\"\n[[vios]]\nid = 1\n", "3", "the id 1"},
+        Wrong{"[system]\nname = \"A\"\n[[vios]]\nid = 255\n", "4", "from 1 to 254"},
+        Wrong{"[system]\nname = \"A\"\n[[vios]]\nname = \"v1\"\n[[vios]]\nname = \"v2\"\n[[partition]]\n"
+              "name = \"p\"\n[[partition.scsi]]\nvios = \"v3\"\n",
+              "10", "v1, v2"},
+        Wrong{
+            "[system]\nname = \"A\"\n[[vios]]\nname = \"v1\"\n[[vios.disk]]\nname = \"d\"\nuri = \"file:d\"\n"
+            "[[vios]]\nname = \"v2\"\n[[partition]]\nname = \"p\"\n[[partition.disk]]\nbacking = \"d\"\n"
+            "[[partition.disk]]\nbacking = \"d\"\nslot = 2\nvios = \"v2\"\n",
+            "17", "served by v1"},
+        Wrong{"[system]\nname = \"A\"\n[[vios]]\nname = \"v1\"\n[[partition]]\nname = \"v1\"\n", "6",
+              "twice"},
+        Wrong{"[system]\nname = \"A\"\n[[vios]]\nname = \"v1\"\n[[partition]]\nname = \"p\"\nid = 1\n", "7",
+              "from 2 to 254"},
         Wrong{"[system]\nname = \"A\"\n[[partition]]\nname = \"p\"\n[[partition]]\nname = \"p\"\n", "6",
               "twice"},
         Wrong{"[system]\nname = \"A\"\n[[partition]]\nname = \"p\"\n[[partition.ethernet]]\nmac = "
@@ -113,6 +129,26 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[system]\nname = \"A\"\n[[partition]]\nname = \"p\"\nproc_compat_mode = \"POWER7\"\n", "5",
               "must be one of default,POWER6_enhanced,POWER6,POWER5+."},
         Wrong{"[system]\nname = \"A\"\n[other]\n", "3", "\"other\""}));
+
+TEST(Config, TwoServers) {
+  const Config config = parse_config(
+      "[system]\nname = \"A\"\n"
+      "[[vios]]\n[[vios.disk]]\nname = \"d\"\nuri = \"file:d\"\n"
+      "[[vios]]\nname = \"vios2\"\nmsp = false\n[[vios.disk]]\nname = \"e\"\nuri = \"file:d\"\n"
+      "[[partition]]\nname = \"p\"\nid = 2\n[[partition.scsi]]\nslot = 7\nvios = \"vios2\"\n"
+      "[[partition.disk]]\nbacking = \"d\"\n[[partition.disk]]\nbacking = \"e\"\nslot = 7\n"
+      "[[partition.disk]]\nbacking = \"e\"\nslot = 8\nvios = \"vios2\"\n"
+      "[[partition]]\nname = \"q\"\n",
+      kPath);
+  ASSERT_EQ(config.servers.size(), 2u);
+  EXPECT_EQ(config.servers[0].name, "vios1");
+  EXPECT_EQ(config.servers[0].id, 1u);
+  EXPECT_EQ(config.servers[1].id, 3u);  // 2 is a partition's.
+  EXPECT_FALSE(config.servers[1].msp);
+  ASSERT_EQ(config.partitions[0].scsi.size(), 3u);
+  for (const auto& slot : config.partitions[0].scsi) EXPECT_EQ(slot.server_id, slot.slot == 2 ? 1u : 3u);
+  EXPECT_EQ(config.partitions[1].id, 4u);
+}
 
 TEST(Config, AMissingFileIsNamed) {
   try {

@@ -21,7 +21,7 @@ struct Machine {
       : system(
             {.name = name, .type_model = "9117-MMA", .serial = serial, .memory = 2ull << 30, .processors = 4},
             ""),
-        vios(system, vios_config(serial, disk)),
+        vios(system, {vios_config(serial, disk)}),
         mover(system, vios),
         control(std::make_shared<app::ManagedControl>(
             system, vios, mover, [&systems](const std::string& address) { return systems.connect(address); },
@@ -36,7 +36,7 @@ struct Machine {
     return config;
   }
   hypervisor::ManagedSystem system;
-  vios::Vios vios;
+  vios::VirtualIo vios;
   migration::Mover mover;
   std::shared_ptr<app::ManagedControl> control;
 };
@@ -111,7 +111,17 @@ TEST_F(ConsoleTest, ListsInTheGrammarOfTheHmc) {
   EXPECT_EQ(out(), "1\n2\n");
   EXPECT_EQ(run("lssyscfg -r prof -m A --filter lpar_names=lpar1"), 0);
   EXPECT_NE(out().find("virtual_scsi_adapters=2/client/1/vios1/any/1"), std::string::npos) << out();
+  EXPECT_EQ(run("lssyscfg -r prof -m A --filter lpar_names=vios1 -F virtual_scsi_adapters"), 0);
+  EXPECT_EQ(out(), "11/server/2/lpar1/2/1\n");
+  EXPECT_EQ(run("lssyscfg -r prof -m A --filter lpar_names=lpar1"), 0);
   EXPECT_NE(out().find(R"("virtual_eth_adapters=""3/1/1/10,20/0/1""")"), std::string::npos) << out();
+  EXPECT_EQ(run("lshwres -r virtualio --rsubtype scsi --level lpar -m A"), 0) << error();
+  EXPECT_EQ(
+      out(),
+      "lpar_name=vios1,lpar_id=1,slot_num=11,state=1,is_required=1,adapter_type=server,remote_lpar_id=2,"
+      "remote_lpar_name=lpar1,remote_slot_num=2\n"
+      "lpar_name=lpar1,lpar_id=2,slot_num=2,state=0,is_required=1,adapter_type=client,remote_lpar_id=1,"
+      "remote_lpar_name=vios1,remote_slot_num=11\n");
   EXPECT_EQ(run("lsrefcode -r lpar -m A -F lpar_name,refcode"), 0);
   EXPECT_EQ(run("lslparmigr -r lpar -m A -F name,migration_state"), 0);
   EXPECT_EQ(out(), "lpar1,Not Migrating\n");
@@ -120,6 +130,38 @@ TEST_F(ConsoleTest, ListsInTheGrammarOfTheHmc) {
   EXPECT_EQ(out(), "4,0\n");
   EXPECT_EQ(run("viosvrcmd -m A -p vios1 -c \"lsmap -all\""), 0);
   EXPECT_NE(out().find("vhost0"), std::string::npos);
+}
+
+TEST_F(ConsoleTest, AServerIsShutDownAndStarted) {
+  const auto state = [&] {
+    EXPECT_EQ(run("lssyscfg -r lpar -m A --filter lpar_names=vios1 -F state,rmc_state"), 0);
+    return out();
+  };
+  EXPECT_EQ(run("chsysstate -r lpar -m A -o shutdown -n vios1"), 0) << error();
+  EXPECT_EQ(state(), "Not Activated,none\n");
+  EXPECT_EQ(run("lshwres -r virtualio --rsubtype scsi -m A --filter lpar_names=vios1 -F slot_num,state"), 0);
+  EXPECT_EQ(out(), "11,0\n");
+  for (const char* command :
+       {"chsysstate -r lpar -m A -o shutdown --immed -n vios1", "viosvrcmd -m A -p vios1 -c \"lsmap -all\"",
+        "chsysstate -r lpar -m A -o shutdown --restart --id 1"}) {
+    EXPECT_NE(run(command), 0) << command;
+    EXPECT_NE(error().find("vios1 is not running; start it"), std::string::npos) << error();
+  }
+  EXPECT_EQ(run("lslparmigr -r msp -m A -t B -F source_msp_name,dest_msp_names"), 0);
+  EXPECT_EQ(out(), ",vios1\n");
+  EXPECT_EQ(run("lslparmigr -r msp -m B -t A -F source_msp_name,dest_msp_names"), 0);
+  EXPECT_EQ(out(), "vios1,\n");
+  // A destination whose server is down hosts nothing.
+  EXPECT_EQ(run("migrlpar -o v -m A -t B -p lpar1"), 0) << error();
+  EXPECT_EQ(run("chsysstate -r lpar -m B -o shutdown --immed -n vios1"), 0) << error();
+  EXPECT_NE(run("migrlpar -o v -m A -t B -p lpar1"), 0);
+  EXPECT_NE(error().find("HSCLA24E"), std::string::npos) << error();
+  EXPECT_EQ(run("lslparmigr -r virtualio -m A -t B --filter lpar_names=lpar1"), 0);
+  EXPECT_EQ(out(), "possible_virtual_scsi_mappings=none,suggested_virtual_scsi_mappings=none\n");
+  EXPECT_EQ(run("chsysstate -r lpar -m A -o on -n vios1"), 0) << error();
+  EXPECT_EQ(state(), "Running,active\n");
+  EXPECT_EQ(run("chsysstate -r lpar -m A -o reboot --immed -n vios1"), 0) << error();
+  EXPECT_EQ(state(), "Running,active\n");
 }
 
 TEST_F(ConsoleTest, WrongCommandsCostOneSentence) {
@@ -144,6 +186,23 @@ TEST_F(ConsoleTest, WrongCommandsCostOneSentence) {
       {"rmvterm -m A -p lpar1", "Nobody"},
       {"viosvrcmd -m A -p vios2 -c ls", "vios2"},
       {"help fly", "\"fly\""},
+      {"migrlpar -o m -m A -t B -p lpar1 -i source_msp_name=vios7", "BATM032"},
+      {"migrlpar -o m -m A -t B -p lpar1 -i dest_msp_id=0", "from 1 to 254"},
+      {"migrlpar -o m -m A -t B -p lpar1 -i dest_msp_name=", "must name a Virtual I/O Server"},
+      {"migrlpar -o m -m A -t B -p lpar1 -i source_msp_name=vios1,source_msp_id=2", "vios1 (number 2)"},
+      {"migrlpar -o m -m A -t B -p lpar1 -i virtual_scsi_mappings=2", "SLOT/VIOS NAME/VIOS ID"},
+      {"migrlpar -o m -m A -t B -p lpar1 -i virtual_scsi_mappings=2//", "SLOT/VIOS NAME/VIOS ID"},
+      {"migrlpar -o m -m A -t B -p lpar1 -i virtual_scsi_mappings=x/vios1/", "SLOT/VIOS NAME/VIOS ID"},
+      {"migrlpar -o m -m A -t B -p lpar1 -i virtual_scsi_mappings=2/vios4/", "no such Virtual I/O Server"},
+      {"migrlpar -o m -m A -t B -p lpar1 -i virtual_scsi_mappings=9/vios1/",
+       "no virtual SCSI client adapter"},
+      {"migrlpar -o m -m A -t B -p lpar1 -i \"\\\"virtual_scsi_mappings=2/vios1/,2/vios1/\\\"\"", "twice"},
+      {"migrlpar -o m -m A -t B -p lpar1 --redundantvios 3", "--redundantvios"},
+      {"migrlpar -o s -m A -p lpar1 --redundantvios 2", "--redundantvios"},
+      {"chsysstate -r lpar -m A -o on -n vios1", "already on"},
+      {"lshwres -r mem --rsubtype scsi -m A", "\"mem\""},
+      {"lshwres -r virtualio --rsubtype eth -m A", "\"eth\""},
+      {"lshwres -r virtualio --rsubtype scsi --level sys -m A", "\"sys\""},
   };
   for (const auto& [line, about] : wrong) {
     EXPECT_NE(run(line), 0) << line;

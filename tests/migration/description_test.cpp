@@ -26,6 +26,11 @@ Description sample() {
   d.profile.bootargs = "console=hvc0";
   d.disk_ids = {"id-of-lun"};
   d.bridged_vlans = {1, 10};
+  d.profile.scsi[0].server_id = 9;
+  d.wanted_mappings = {{2, {"vios2", 0}, 17}};
+  d.wanted_mover = {"", 9};
+  d.ignore_redundancy = true;
+  d.source_mover = "vios1";
   return d;
 }
 
@@ -38,6 +43,23 @@ TEST(Description, ComesBack) {
   EXPECT_EQ(back.profile.ethernet[0].vlans, std::vector<u16>{10});
   EXPECT_EQ(back.disk_ids, std::vector<std::string>{"id-of-lun"});
   EXPECT_EQ(back.bridged_vlans, (std::vector<u16>{1, 10}));
+  EXPECT_EQ(back.profile.scsi.at(0).server_id, 9u);
+  EXPECT_EQ(back.wanted_mappings.at(0).slot, 2u);
+  EXPECT_EQ(back.wanted_mappings[0].server.name, "vios2");
+  EXPECT_EQ(back.wanted_mappings[0].server_slot, 17u);
+  EXPECT_EQ(back.wanted_mover.id, 9u);
+  EXPECT_TRUE(back.ignore_redundancy);
+  EXPECT_EQ(back.source_mover, "vios1");
+}
+
+TEST(Description, OfATimeWithOneServer) {
+  Description d = sample();
+  d.profile.scsi[0].server_id = 0;
+  d.wanted_mappings.clear();
+  d.wanted_mover = {};
+  const Description back = decode(encode(d));
+  EXPECT_EQ(back.profile.scsi.at(0).server_id, 1u);
+  EXPECT_FALSE(back.wanted_mover.given());
 }
 
 TEST(Description, NumbersOutOfRangeAreRefused) {
@@ -49,6 +71,15 @@ TEST(Description, NumbersOutOfRangeAreRefused) {
   EXPECT_THROW(decode(encode(d)), std::runtime_error);
   d = sample();
   d.profile.ethernet[0].slot = 2;  // The virtual SCSI adapter's.
+  EXPECT_THROW(decode(encode(d)), std::runtime_error);
+  d = sample();
+  d.profile.scsi[0].server_id = 0x10000;
+  EXPECT_THROW(decode(encode(d)), std::runtime_error);
+  d = sample();
+  d.wanted_mover.name = std::string(65, 'v');
+  EXPECT_THROW(decode(encode(d)), std::runtime_error);
+  d = sample();
+  d.wanted_mappings[0].server_slot = 0x10000;
   EXPECT_THROW(decode(encode(d)), std::runtime_error);
   d = sample();
   d.profile.id = 1;

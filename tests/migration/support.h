@@ -14,7 +14,7 @@
 #include "hypervisor/system.h"
 #include "migration/migration.h"
 #include "migration/stream.h"
-#include "vios/vios.h"
+#include "vios/virtual_io.h"
 
 namespace baton::migration {
 
@@ -65,7 +65,7 @@ struct Machine {
       : system(
             {.name = name, .type_model = "9117-MMA", .serial = serial, .memory = 1ull << 30, .processors = 4},
             ""),
-        vios(system, config(std::move(disks))),
+        vios(system, {config(std::move(disks))}),
         mover(system, vios, "127.0.0.1", ownership, std::move(tls)) {
     system.set_io_server(&vios);
   }
@@ -76,7 +76,7 @@ struct Machine {
     return config;
   }
   hypervisor::ManagedSystem system;
-  vios::Vios vios;
+  vios::VirtualIo vios;
   Mover mover;
 };
 

@@ -9,7 +9,9 @@
 #include <set>
 #include <thread>
 
+#include "devices/block.h"
 #include "migration/rmc_agent.h"
+#include "migration/shell_profile.h"
 #include "tests/migration/support.h"
 
 namespace baton::migration {
@@ -24,6 +26,10 @@ struct Scene {
   hypervisor::SystemIdentity target{
       .name = "B", .type_model = "9117-MMA", .serial = "10BA70B", .memory = 1ull << 30, .processors = 4};
   vios::ViosConfig source_vios, target_vios;
+  std::optional<vios::ViosConfig> second_source, second_target;
+  std::vector<std::string> stopped;  ///< Servers that are shut down: "A vios1".
+  vios::ServerName source_mover;
+  std::vector<ScsiMapping> mappings;
   hypervisor::Profile profile = small_profile("hdisk0");
   u32 source_moves = 0, target_moves = 0;
   /// What the source tells, after it is made and before it is told.
@@ -103,7 +109,17 @@ class Validation : public testing::Test {
 
   std::vector<Finding> findings(Scene& s, Kinds kind) {
     hypervisor::ManagedSystem source(s.source, ""), target(s.target, "");
-    vios::Vios source_vios(source, s.source_vios), target_vios(target, s.target_vios);
+    const auto servers = [](const vios::ViosConfig& first, const std::optional<vios::ViosConfig>& second) {
+      std::vector<vios::ViosConfig> all{first};
+      if (second) all.push_back(*second);
+      return all;
+    };
+    vios::VirtualIo source_vios(source, servers(s.source_vios, s.second_source)),
+        target_vios(target, servers(s.target_vios, s.second_target));
+    for (const std::string& server : s.stopped) {
+      vios::VirtualIo& io = server.starts_with("A ") ? source_vios : target_vios;
+      io.stop(*io.find(server.substr(2)));
+    }
     source.set_io_server(&source_vios);
     target.set_io_server(&target_vios);
     const auto partition = source.create(s.profile);
@@ -117,14 +133,22 @@ class Validation : public testing::Test {
     if (!s.hello.empty()) guest.emplace(*partition, s.hello, s.answer);
 
     std::vector<Finding> out;
-    SourceSide side{source, source_vios, *partition, agent, s.source_moves};
+    SourceSide side{.system = source,
+                    .vios = source_vios,
+                    .partition = *partition,
+                    .agent = agent,
+                    .moves_under_way = s.source_moves,
+                    .wanted_mover = s.source_mover,
+                    .mappings = s.mappings};
     run_checks(source_checks(), kind, side, out);
     Description d;
     d.stream_version = kStreamVersion;
     d.active = kind != kInactive;
     d.time_of_day_ns = time_of_day_ns();
     d.profile = partition->profile();
-    d.disk_ids = {d.profile.disks.empty() ? "" : source_vios.unique_id("hdisk0")};
+    for (const auto& disk : d.profile.disks)
+      d.disk_ids.push_back(source_vios.server_of(d.profile, disk.slot)->unique_id(disk.backing));
+    d.wanted_mappings = s.mappings;
     d.bridged_vlans = {1};
     for (auto& slot : d.profile.ethernet) slot.pvid = 2;  // Not bridged at the source.
     if (s.describe) s.describe(d);
@@ -144,6 +168,24 @@ hypervisor::Profile neighbour(const std::string& name) {
   return profile;
 }
 
+/// Each system has a second VIOS, which sees the LUN by another name.
+void second_servers(Scene& s) {
+  s.second_source = s.source_vios;
+  s.second_target = s.target_vios;
+  for (auto* server : {&*s.second_source, &*s.second_target}) {
+    server->name = "vios2";
+    server->id = 9;
+    for (auto& disk : server->disks) disk.name += "b";
+  }
+}
+
+/// The partition has the LUN by both.
+void two_paths(Scene& s) {
+  second_servers(s);
+  s.profile.scsi.push_back({.slot = 4, .server_slot = 0, .server_id = 9});
+  s.profile.disks.push_back({.slot = 4, .vtd = "", .backing = "hdisk0b", .target = 0});
+}
+
 struct Case {
   const char* check;  ///< The name of the check that fails.
   Message message;
@@ -156,6 +198,40 @@ const Case kCases[] = {
     {"state of the partition", Message::kWrongState, kInactive, "Starting", [](Scene&) {}},
     {"concurrent moves, source", Message::kTooManyMoves, kTransparent, "4",
      [](Scene& s) { s.source_moves = 4; }},
+    {"mover that is named, source", Message::kNoSuchServer, kTransparent, "vios7",
+     [](Scene& s) { s.source_mover.name = "vios7"; }},
+    {"mover runs, source", Message::kMoverDown, kTransparent, "vios2 of the system A",
+     [](Scene& s) {
+       second_servers(s);
+       s.source_mover.name = "vios2";
+       s.stopped = {"A vios2"};
+     }},
+    {"Virtual I/O Servers of the partition run", Message::kServerDown, kTransparent, "slot 4",
+     [](Scene& s) {
+       two_paths(s);
+       s.stopped = {"A vios2"};
+     }},
+    {"slots of virtual_scsi_mappings", Message::kMapping, kInactive, "slot 9",
+     [](Scene& s) { s.mappings = {{9, {"vios1", 0}, 0}}; }},
+    {"mover that is named, destination", Message::kNoSuchServer, kTransparent, "number 7",
+     [](Scene& s) { s.describe = [](Description& d) { d.wanted_mover.id = 7; }; }},
+    {"mover runs, destination", Message::kMoverDown, kTransparent, "vios2 of the system B",
+     [](Scene& s) {
+       second_servers(s);
+       s.stopped = {"B vios2"};
+       s.describe = [](Description& d) { d.wanted_mover.name = "vios2"; };
+     }},
+    {"servers of virtual_scsi_mappings", Message::kMapping, kInactive, "does not see",
+     [](Scene& s) {
+       second_servers(s);
+       s.second_target->disks.clear();
+       s.mappings = {{2, {"", 9}, 0}};
+     }},
+    {"paths stay redundant", Message::kNotRedundant, kInactive, "slots 2 and 4",
+     [](Scene& s) {
+       two_paths(s);
+       s.second_target->disks.clear();
+     }},
     {"mover service partition, source", Message::kNoMover, kTransparent, "vios1",
      [](Scene& s) { s.source_vios.msp = false; }},
     {"physical adapters", Message::kPhysicalAdapter, kTransparent, "P1-C3",
@@ -260,7 +336,7 @@ TEST_F(Validation, EveryCheckFailsAlone) {
     if (c.message == Message::kWrongState) {
       // It would run if it was asked again after note_running().
       hypervisor::ManagedSystem source(s.source, "");
-      vios::Vios server(source, s.source_vios);
+      vios::VirtualIo server(source, {s.source_vios});
       const auto partition = source.create(s.profile);
       GuestAgent agent(partition);
       partition->power_on();
@@ -283,7 +359,7 @@ TEST_F(Validation, EveryCheckFailsAlone) {
   s.source_vios.disks.clear();
   s.describe = [](Description& d) { d.disk_ids = {""}; };
   hypervisor::ManagedSystem source(s.source, "");
-  vios::Vios server(source, s.source_vios);
+  vios::VirtualIo server(source, {s.source_vios});
   const auto partition = source.create(s.profile);
   GuestAgent agent(partition);
   SourceSide side{source, server, *partition, agent, 0};
@@ -333,6 +409,77 @@ TEST_F(Validation, VlansMayBeGivenUp) {
     d.ignore_vlans = true;
   };
   EXPECT_TRUE(findings(s, kInactive).empty());
+}
+
+TEST_F(Validation, RedundancyMayBeGivenUp) {
+  Scene s = scene();
+  two_paths(s);
+  EXPECT_TRUE(findings(s, kInactive).empty());
+  s.second_target.reset();
+  EXPECT_EQ(findings(s, kInactive).size(), 1u);
+  s.describe = [](Description& d) { d.ignore_redundancy = true; };
+  EXPECT_TRUE(findings(s, kInactive).empty());
+}
+
+class Choice : public Validation {
+ protected:
+  /// Servers of the destination, vios1 with the first LUNs and so on; what is chosen for each slot.
+  std::vector<std::string> chosen(const std::vector<std::vector<std::string>>& luns, const Description& d) {
+    hypervisor::ManagedSystem target(Scene().target, "");
+    std::vector<vios::ViosConfig> configs;
+    for (const auto& its : luns) {
+      vios::ViosConfig& config = configs.emplace_back();
+      config.id = static_cast<u32>(configs.size());
+      config.name = "vios" + std::to_string(config.id);
+      for (const std::string& lun : its)
+        config.disks.push_back({.name = config.name + lun, .uri = directory_.disk(lun)});
+    }
+    vios::VirtualIo io(target, configs);
+    target.set_io_server(&io);
+    Description described = d;
+    for (auto& id : described.disk_ids) id = devices::open_block_device(directory_.disk(id))->unique_id();
+    std::vector<std::string> out;
+    for (const ServerChoice& choice : choose_servers(io, described))
+      out.push_back(choice.chosen ? choice.chosen->config().name : "none");
+    const hypervisor::Profile profile = shell_profile(target, io, described);
+    for (std::size_t i = 0; i < profile.disks.size(); ++i) {
+      const vios::Vios* server = io.server_of(profile, profile.disks[i].slot);
+      if (out[i] != "none") EXPECT_EQ(server->unique_id(profile.disks[i].backing), described.disk_ids[i]);
+    }
+    return out;
+  }
+  /// A slot for each (LUN, server at the source).
+  static Description described(const std::vector<std::pair<std::string, u32>>& paths) {
+    Description d;
+    d.profile.name = "lpar1";
+    d.profile.id = 2;
+    for (const auto& [lun, server] : paths) {
+      const u32 slot = 2 + static_cast<u32>(d.profile.scsi.size());
+      d.profile.scsi.push_back({.slot = slot, .server_slot = 0, .server_id = server});
+      d.profile.disks.push_back({.slot = slot, .vtd = "", .backing = "hdisk0", .target = 0});
+      d.disk_ids.push_back(lun);
+    }
+    return d;
+  }
+};
+
+TEST_F(Choice, KeepsRedundancy) {
+  using Names = std::vector<std::string>;
+  Description d = described({{"x", 1}, {"x", 9}});
+  EXPECT_EQ(chosen({{"x"}, {"x"}}, d), (Names{"vios1", "vios2"}));
+  EXPECT_EQ(chosen({{"x"}}, d), (Names{"vios1", "vios1"}));
+  EXPECT_EQ(chosen({{}, {"x"}, {"x"}}, d), (Names{"vios2", "vios3"}));
+  EXPECT_EQ(chosen({{"y"}}, d), (Names{"none", "none"}));
+  // One path as the administrator wants it: the other goes the other way.
+  d.wanted_mappings = {{2, {"vios2", 0}, 0}};
+  EXPECT_EQ(chosen({{"x"}, {"x"}}, d), (Names{"vios2", "vios1"}));
+  d.wanted_mappings = {{2, {"vios2", 1}, 0}};  // The name of one and the number of another.
+  EXPECT_EQ(chosen({{"x"}, {"x"}}, d), (Names{"none", "vios1"}));
+  // Different LUNs need no different servers.
+  EXPECT_EQ(chosen({{"x", "y"}, {"x"}}, described({{"x", 1}, {"y", 9}})), (Names{"vios1", "vios1"}));
+  // Who can choose least comes first.
+  EXPECT_EQ(chosen({{"x", "y"}, {"x"}}, described({{"x", 1}, {"x", 9}, {"y", 9}})),
+            (Names{"vios1", "vios2", "vios1"}));
 }
 
 /// docs/migration.md has each check with its code, and each code with what it means.

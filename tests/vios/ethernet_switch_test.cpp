@@ -97,6 +97,27 @@ TEST_F(SwitchTest, LearnsStationsAndForgetsPorts) {
   EXPECT_EQ(trunk_.got.size(), 1u);  // The partition went away: outside.
 }
 
+/// Two ways out: one bridges, the other stands by, and they change.
+TEST_F(SwitchTest, PortsChangeTheirVlans) {
+  plug(a_, 1, {20});
+  plug(trunk_, 1, {20});
+  plug(b_, 0);
+  b_.port->transmit(frame(kBroadcast, station(9), 1));
+  b_.port->transmit(frame(kBroadcast, station(9), 1, 20));
+  EXPECT_TRUE(a_.got.empty() && trunk_.got.empty()) << "from one that stands by";
+  trunk_.port->transmit(frame(station(1), station(9), 2));
+  EXPECT_EQ(a_.got.size(), 1u);
+  EXPECT_TRUE(b_.got.empty());
+  switch_.change(trunk_.port, {.pvid = 0, .vlans = {20}});
+  switch_.change(b_.port, {.pvid = 1, .vlans = {}});
+  a_.port->transmit(frame(station(9), station(1), 3));  // What was learned is not believed.
+  EXPECT_EQ(b_.take(), frame(station(9), station(1), 3));
+  EXPECT_TRUE(trunk_.got.empty());
+  a_.port->transmit(frame(station(9), station(1), 4, 20));
+  EXPECT_EQ(trunk_.take(), frame(station(9), station(1), 4, 20));
+  EXPECT_TRUE(b_.got.empty());
+}
+
 TEST_F(SwitchTest, NonsenseIsDropped) {
   plug(a_, 1);
   plug(b_, 1);

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The VIOS as a whole: attachment, reservations, mobility and the padmin commands.
-#include "vios/vios.h"
-
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -15,6 +13,7 @@
 
 #include "tests/hypervisor/support.h"
 #include "vios/announcer.h"
+#include "vios/virtual_io.h"
 
 namespace baton::vios {
 namespace {
@@ -61,7 +60,7 @@ class ViosTest : public ::testing::Test {
 };
 
 TEST_F(ViosTest, OneSystemWritesADisk) {
-  Vios here(a_, config("vios1")), there(b_, config("vios1"));
+  VirtualIo here(a_, {config("vios1")}), there(b_, {config("vios1")});
   auto one = a_.create(profile(2, "mobile")), two = b_.create(profile(2, "mobile"));
   here.attach(*one);
   const auto text = failure([&] { there.attach(*two); });
@@ -80,7 +79,7 @@ TEST_F(ViosTest, OneSystemWritesADisk) {
 }
 
 TEST_F(ViosTest, ErrorsNameThePartitionAndTheThing) {
-  Vios vios(a_, config("vios1"));
+  VirtualIo vios(a_, {config("vios1")});
   auto one = a_.create(profile(2, "one", "hdisk9"));
   EXPECT_NE(failure([&] { vios.attach(*one); }).find("hdisk9"), std::string::npos);
   auto two = a_.create(profile(3, "two", "hdisk2"));
@@ -92,7 +91,7 @@ TEST_F(ViosTest, ErrorsNameThePartitionAndTheThing) {
 }
 
 TEST_F(ViosTest, TwoPartitionsOneDisk) {
-  Vios vios(a_, config("vios1"));
+  VirtualIo vios(a_, {config("vios1")});
   auto one = a_.create(profile(2, "one")), two = a_.create(profile(3, "two")),
        three = a_.create(profile(4, "three", "hdisk1"));
   vios.attach(*one);
@@ -105,18 +104,19 @@ TEST_F(ViosTest, TwoPartitionsOneDisk) {
 }
 
 TEST_F(ViosTest, LunsAreRecognisedAcrossSystems) {
-  Vios here(a_, config("vios1"));
+  VirtualIo here(a_, {config("vios1")});
   auto other = config("vios2");
   std::swap(other.disks[0].name, other.disks[1].name);
-  Vios there(b_, other);
-  EXPECT_EQ(there.hdisk_by_unique_id(here.unique_id("hdisk0")), "hdisk1");
-  EXPECT_EQ(there.hdisk_by_unique_id("nothing"), "");
-  EXPECT_NE(failure([&] { (void)here.unique_id("hdisk2"); }), "");
+  VirtualIo there(b_, {other});
+  EXPECT_EQ(there.servers().front()->hdisk_by_unique_id(here.servers().front()->unique_id("hdisk0")),
+            "hdisk1");
+  EXPECT_EQ(there.servers().front()->hdisk_by_unique_id("nothing"), "");
+  EXPECT_NE(failure([&] { (void)here.servers().front()->unique_id("hdisk2"); }), "");
   EXPECT_FALSE(here.bridges_vlan(1));
 }
 
 TEST_F(ViosTest, PartitionsTalkThroughTheSwitch) {
-  Vios vios(a_, config("vios1"));
+  VirtualIo vios(a_, {config("vios1")});
   auto one = a_.create(profile(2, "one")), two = a_.create(profile(3, "two", "hdisk1"));
   vios.attach(*one);
   vios.attach(*two);
@@ -147,7 +147,7 @@ TEST_F(ViosTest, PartitionsTalkThroughTheSwitch) {
 /// Two partitions send to each other, one registers and frees its queues, the VIOS takes adapters away and
 /// gives them back: nothing waits for ever, and nothing is used after it is gone.
 TEST_F(ViosTest, EverythingAtOnce) {
-  Vios vios(a_, config("vios1"));
+  VirtualIo vios(a_, {config("vios1")});
   std::array<std::shared_ptr<Partition>, 2> partitions = {a_.create(profile(2, "one")),
                                                           a_.create(profile(3, "two", "hdisk1"))};
   std::atomic<bool> stop{false};
@@ -192,8 +192,11 @@ TEST_F(ViosTest, EverythingAtOnce) {
   for (int i = 0; i < 40; i++) {
     auto& partition = *partitions[i % 2];
     std::string text;
-    vios.padmin("lsmap -all", text);
-    if (i % 3 == 0) {
+    vios.servers().front()->padmin("lsmap -all", text);
+    if (i % 8 == 7) {
+      vios.stop(*vios.servers().front());
+      vios.start(*vios.servers().front());
+    } else if (i % 3 == 0) {
       vios.quiesce(partition);
       vios.resume(partition);
     } else {
@@ -206,15 +209,150 @@ TEST_F(ViosTest, EverythingAtOnce) {
   for (auto& partition : partitions) vios.detach(*partition);
 }
 
+/// Two servers of a system; a partition with one LUN by both.
+class TwoServers : public ViosTest {
+ protected:
+  static constexpr u64 kQueue = 0x20000;
+  std::vector<ViosConfig> configs() {
+    ViosConfig one = config("vios1"), two = config("vios2");
+    two.id = 9;
+    for (auto& disk : two.disks) disk.name += "b";
+    return {one, two};
+  }
+  static Profile two_paths(u32 id, const std::string& name) {
+    Profile profile = ViosTest::profile(id, name);
+    profile.scsi.push_back({.slot = 4, .server_slot = 0, .server_id = 9});
+    profile.disks.push_back({4, "", "hdisk0b", 1});
+    return profile;
+  }
+  static CrqAdapter& crq(Partition& partition, u32 slot) {
+    return *dynamic_cast<CrqAdapter*>(partition.adapter(0x30000000 | slot));
+  }
+  /// The header and format of each message in the client's queue, which is then empty.
+  static std::vector<u16> messages(Partition& partition) {
+    std::vector<u16> out;
+    for (u64 at = kQueue; at < kQueue + 4096; at += 16) {
+      const u16 head = partition.memory().load<u16>(at).value_or(0);
+      if (!head) continue;  // One may come right now.
+      out.push_back(head);
+      partition.memory().store<u16>(at, 0);
+    }
+    return out;
+  }
+};
+
+TEST_F(TwoServers, OneShutDownAlone) {
+  VirtualIo io(a_, configs()), other(b_, {config("vios1")});
+  a_.set_io_server(&io);
+  auto one = a_.create(two_paths(2, "one"));
+  auto two = b_.create(profile(2, "two"));
+  io.attach(*one);
+  auto& adapter = crq(*one, 4);
+  for (u64 page = 0; page < 0x100000; page += 4096) adapter.tce()->put(page, page | 3);
+  ASSERT_EQ(adapter.h_reg_crq(kQueue, 4096), h::Success);
+  EXPECT_EQ(adapter.h_send_crq({0xC001000000000000, 0}), h::Success);
+  EXPECT_TRUE(hypervisor::test::eventually([&] { return messages(*one) == std::vector<u16>{0xC002}; }));
+
+  Vios& server = *io.find("vios2");
+  EXPECT_EQ(io.find("9"), &server);
+  io.stop(server);
+  io.stop(server);  // Nothing more to do.
+  EXPECT_FALSE(server.running());
+  EXPECT_EQ(messages(*one), std::vector<u16>{0xFF02});
+  EXPECT_EQ(adapter.h_send_crq({0xC001000000000000, 0}), h::Closed);
+  EXPECT_NE(crq(*one, 2).h_reg_crq(kQueue, 4096), h::Closed);
+  // What Linux does then: it registers its queue anew, and hears that there is nobody yet.
+  adapter.h_free_crq();
+  EXPECT_EQ(adapter.h_reg_crq(kQueue, 4096), h::Closed);
+  EXPECT_NE(failure([&] { other.attach(*two); }).find("partition one"), std::string::npos);
+
+  io.start(server);
+  EXPECT_TRUE(server.running());
+  EXPECT_EQ(messages(*one), std::vector<u16>{0xC001});
+  EXPECT_EQ(adapter.h_send_crq({0xC002000000000000, 0}), h::Success);
+
+  // With none of them on the LUN is still the partition's, until it is switched off.
+  for (const auto& each : io.servers()) io.stop(*each);
+  EXPECT_NE(failure([&] { other.attach(*two); }).find("partition one"), std::string::npos);
+  io.detach(*one);
+  other.attach(*two);
+  // It can be activated with no server on, but not write to a disk that another partition got meanwhile.
+  io.attach(*one);
+  io.start(server);
+  EXPECT_EQ(adapter.h_send_crq({0xC001000000000000, 0}), h::Closed);
+  other.detach(*two);
+  io.detach(*one);
+}
+
+TEST_F(TwoServers, StoppedWhileAPartitionIsSuspended) {
+  VirtualIo io(a_, configs());
+  auto one = a_.create(two_paths(2, "one"));
+  io.attach(*one);
+  auto& adapter = crq(*one, 4);
+  for (u64 page = 0; page < 0x100000; page += 4096) adapter.tce()->put(page, page | 3);
+  ASSERT_EQ(adapter.h_reg_crq(kQueue, 4096), h::Success);
+  io.quiesce(*one);
+  io.stop(*io.find(9));
+  io.start(*io.find(9));
+  (void)messages(*one);
+  EXPECT_EQ(adapter.h_send_crq({0xC001000000000000, 0}), h::Success);
+  EXPECT_TRUE(messages(*one).empty()) << "it is quiet until the partition goes on";
+  io.resume(*one);
+  EXPECT_EQ(adapter.h_send_crq({0xC001000000000000, 0}), h::Success);
+  EXPECT_TRUE(hypervisor::test::eventually([&] { return messages(*one) == std::vector<u16>{0xC002}; }));
+  io.detach(*one);
+}
+
+TEST_F(TwoServers, ASinglePathIsOne) {
+  auto both = configs();
+  both[1].disks[0].reserve_policy = "single_path";
+  VirtualIo io(a_, both);
+  auto one = a_.create(two_paths(2, "one"));
+  const auto text = failure([&] { io.attach(*one); });
+  for (const char* about : {"hdisk0 of vios1", "hdisk0b of vios2", "no_reserve"})
+    EXPECT_NE(text.find(about), std::string::npos) << text;
+  // Two slots of one server are no second server.
+  auto same = two_paths(3, "two");
+  same.scsi[0].server_id = 9;
+  same.disks[0].backing = "hdisk0b";
+  auto two = a_.create(same);
+  io.attach(*two);
+  io.detach(*two);
+}
+
+TEST_F(TwoServers, NamesAndNumbers) {
+  VirtualIo io(a_, configs());
+  a_.set_io_server(&io);
+  EXPECT_EQ(io.names(), "vios1, vios2");
+  EXPECT_EQ(io.find(ServerName{"vios2", 9}), io.find(9));
+  EXPECT_EQ(io.find(ServerName{"vios1", 9}), nullptr);
+  EXPECT_EQ(io.find(ServerName{}), nullptr);
+  EXPECT_EQ(io.mover(), io.find(1));
+  EXPECT_EQ(io.mover({"", 9}), io.find(9));
+  io.stop(*io.find(1));
+  EXPECT_EQ(io.mover(), io.find(9));
+  EXPECT_EQ(io.mover({"vios1", 0}), nullptr);
+  EXPECT_NE(failure([&] { a_.create(profile(9, "one")); }).find("vios2"), std::string::npos);
+  // Each server shows its own adapters.
+  auto one = a_.create(two_paths(2, "one"));
+  std::string text;
+  EXPECT_EQ(io.find(9)->padmin("lsmap -all -fmt : -field svsa physloc backing", text), 0);
+  EXPECT_EQ(text, "vhost0:U9117.MMA.10BA70A-V9-C11:hdisk0b\n");
+  auto wrong = two_paths(3, "two");
+  wrong.scsi[1].server_id = 2;
+  auto two = a_.create(wrong);
+  EXPECT_NE(failure([&] { io.attach(*two); }).find("no Virtual I/O Server"), std::string::npos);
+}
+
 TEST_F(ViosTest, Lsmap) {
-  Vios vios(a_, config("vios1"));
+  VirtualIo vios(a_, {config("vios1")});
   auto with = profile(2, "one");
   with.disks.push_back({2, "data", "hdisk2", 2});
   auto one = a_.create(with);
   auto without = hypervisor::test::small_profile("two", 3, 1);
   auto two = a_.create(without);
   std::string text;
-  EXPECT_EQ(vios.padmin("lsmap -all", text), 0);
+  EXPECT_EQ(vios.servers().front()->padmin("lsmap -all", text), 0);
   EXPECT_EQ(text,
             "SVSA            Physloc                                      Client Partition ID\n"
             "--------------- -------------------------------------------- ------------------\n"
@@ -238,41 +376,41 @@ TEST_F(ViosTest, Lsmap) {
             "\n"
             "VTD                   NO VIRTUAL TARGET DEVICE FOUND\n"
             "\n");
-  EXPECT_EQ(vios.padmin("lsmap -all -fmt : -field svsa clientid vtd backing", text), 0);
+  EXPECT_EQ(vios.servers().front()->padmin("lsmap -all -fmt : -field svsa clientid vtd backing", text), 0);
   EXPECT_EQ(text,
             "vhost0:0x00000002:vtscsi0:hdisk0:data:hdisk2\n"
             "vhost1:0x00000003:NO VIRTUAL TARGET DEVICE FOUND\n");
-  EXPECT_EQ(vios.padmin("lsmap -vadapter vhost1", text), 0);
+  EXPECT_EQ(vios.servers().front()->padmin("lsmap -vadapter vhost1", text), 0);
   EXPECT_EQ(text.find("vhost0"), std::string::npos);
-  EXPECT_EQ(vios.padmin("lsmap -net -all", text), 0);
-  EXPECT_EQ(vios.mappings().size(), 3u);
+  EXPECT_EQ(vios.servers().front()->padmin("lsmap -net -all", text), 0);
+  EXPECT_EQ(vios.servers().front()->mappings().size(), 3u);
 }
 
 TEST_F(ViosTest, OtherCommands) {
-  Vios vios(a_, config("vios1"));
+  VirtualIo vios(a_, {config("vios1")});
   auto one = a_.create(profile(2, "one"));
   std::string text;
-  EXPECT_EQ(vios.padmin("ioslevel", text), 0);
-  EXPECT_EQ(vios.padmin("help", text), 0);
+  EXPECT_EQ(vios.servers().front()->padmin("ioslevel", text), 0);
+  EXPECT_EQ(vios.servers().front()->padmin("help", text), 0);
   EXPECT_NE(text.find("lsmap"), std::string::npos);
-  EXPECT_EQ(vios.padmin("lsdev -virtual", text), 0);
+  EXPECT_EQ(vios.servers().front()->padmin("lsdev -virtual", text), 0);
   EXPECT_NE(text.find("vasi0            Available   Virtual Asynchronous Services Interface (VASI)\n"),
             std::string::npos)
       << text;
   EXPECT_NE(text.find("vhost0 "), std::string::npos);
   EXPECT_NE(text.find("vtscsi0 "), std::string::npos);
   EXPECT_EQ(text.find("hdisk"), std::string::npos);
-  EXPECT_EQ(vios.padmin("lsdev", text), 0);
+  EXPECT_EQ(vios.servers().front()->padmin("lsdev", text), 0);
   EXPECT_NE(text.find("hdisk2           Defined"), std::string::npos) << text;
-  EXPECT_EQ(vios.padmin("lsdev -dev hdisk0 -attr", text), 0);
+  EXPECT_EQ(vios.servers().front()->padmin("lsdev -dev hdisk0 -attr", text), 0);
   EXPECT_NE(text.find("reserve_policy  no_reserve"), std::string::npos) << text;
-  EXPECT_NE(text.find(vios.unique_id("hdisk0")), std::string::npos);
-  EXPECT_EQ(vios.padmin("lsdev -dev hdisk0 -attr size_in_mb", text), 0);
+  EXPECT_NE(text.find(vios.servers().front()->unique_id("hdisk0")), std::string::npos);
+  EXPECT_EQ(vios.servers().front()->padmin("lsdev -dev hdisk0 -attr size_in_mb", text), 0);
   EXPECT_EQ(text, "value\n\n4\n");
   for (const char* wrong :
        {"", "frobnicate", "lsmap", "lsmap -wrong", "lsmap -all -fmt", "lsmap -all -field nothing",
         "lsmap -vadapter vhost7", "lsdev -dev hdisk7 -attr", "lsdev -dev hdisk2 -attr"}) {
-    EXPECT_NE(vios.padmin(wrong, text), 0) << wrong;
+    EXPECT_NE(vios.servers().front()->padmin(wrong, text), 0) << wrong;
     EXPECT_EQ(std::ranges::count(text, '\n'), 1) << wrong << ": " << text;
   }
 }
