@@ -18,7 +18,7 @@ using migration::FrameType;
 using migration::FrameWriter;
 
 /// What the first byte says.
-enum class What : u8 { kDescription, kStream, kFrames, kState, kInactiveState, kPlatform, kCount };
+enum class What : u8 { kDescription, kStream, kFrames, kState, kInactiveState, kPlatform, kPacked, kCount };
 
 class Bytes final : public migration::ByteStream {
  public:
@@ -114,6 +114,9 @@ std::vector<std::vector<u8>> make_corpus() {
   d.profile.io_slots = {"U789D.001.10BA70A-P1-C3"};
   d.disk_ids = {"id-of-lun"};
   d.bridged_vlans = {1, 10};
+  d.wanted_mappings = {{2, {"vios2", 3}, 12}};
+  d.wanted_mover = {"vios1", 0};
+  d.source_mover = "vios1";
   out.push_back(sample(What::kDescription, raw(migration::encode(d))));
 
   Shell shell;
@@ -139,6 +142,15 @@ std::vector<std::vector<u8>> make_corpus() {
   writer.send_text(FrameType::kRefused, "no");
   out.push_back(sample(What::kStream, stream.bytes));
 
+  Bytes compressed;
+  write_preamble(compressed, {});
+  FrameWriter small(compressed);
+  small.compress();
+  migration::PageSender compressible(small, p.memory());
+  for (u64 frame = 0; frame < 16; ++frame) compressible.add(frame);
+  compressible.flush();
+  out.push_back(sample(What::kStream, compressed.bytes));
+
   // The same payloads without their headers.
   Bytes again(stream.bytes);
   read_preamble(again);
@@ -151,6 +163,10 @@ std::vector<std::vector<u8>> make_corpus() {
     const auto* at = reinterpret_cast<const u8*>(&length);
     frames.insert(frames.end(), at, at + 4);
     frames.insert(frames.end(), frame.payload.begin(), frame.payload.end());
+    if (frame.type != FrameType::kMemory) continue;
+    const std::span<const u8> parts[] = {frame.payload};
+    migration::Compressor compressor;
+    out.push_back(sample(What::kPacked, compressor.compress(parts)));
   }
   out.push_back(sample(What::kFrames, frames));
   return out;
@@ -186,6 +202,12 @@ void read_stream(std::span<const u8> bytes) try {
       frame_up(bytes, stream);
       FrameReader reader(stream);
       return take(reader);
+    }
+    case What::kPacked: {
+      migration::Decompressor decompressor;
+      Shell shell;
+      return migration::PageReceiver(shell.partition->memory())
+          .apply(decompressor.decompress(bytes, migration::longest_payload(FrameType::kMemory)));
     }
     case What::kState:
     case What::kInactiveState:
