@@ -150,6 +150,12 @@ control::Outcome outcome(int rc, std::string text) {
   return out;
 }
 
+void need_running(const vios::Vios& server) {
+  if (!server.running())
+    throw std::runtime_error("The Virtual I/O Server " + server.config().name +
+                             " is not running; start it with chsysstate -o on.");
+}
+
 }  // namespace
 
 ManagedControl::ManagedControl(hypervisor::ManagedSystem& system, vios::VirtualIo& vios,
@@ -377,9 +383,7 @@ control::Outcome ManagedControl::change_server(vios::Vios& server, const std::st
       throw std::runtime_error("The partition " + partition->name() +
                                " runs in deterministic mode, where no Virtual I/O Server can be shut down.");
   }
-  if (how->stops && !server.running())
-    throw std::runtime_error("The Virtual I/O Server " + name +
-                             " is not running; start it with chsysstate -o on.");
+  if (how->stops) need_running(server);
   if (how->stops && !how->immediate) {
     for (const migration::Progress& move : mover_.progress()) {
       if (!move.finished && move.own_mover() == name)
@@ -593,9 +597,7 @@ control::Outcome ManagedControl::vios_command(const control::ViosRequest& reques
     throw std::runtime_error("The managed system " + system_.identity().name + " has no Virtual I/O Server " +
                              request.vios() + "; it has " + vios_.names() + ".");
   }
-  if (!server->running())
-    throw std::runtime_error("The Virtual I/O Server " + server->config().name +
-                             " is not running; start it with chsysstate -o on.");
+  need_running(*server);
   std::string text;
   const int rc = server->padmin(request.command(), text);
   return outcome(rc, std::move(text));
