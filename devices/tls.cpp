@@ -127,6 +127,20 @@ void TlsChannel::fail(const char* doing) {
   throw TlsError(std::string(doing) + ": " + why + ".");
 }
 
+void TlsChannel::send_answers() {
+  while (true) {
+    {
+      const std::lock_guard hold(tls_lock_);
+      if (p_->written.empty()) return;
+    }
+    // Who holds the lock sends these too, and looks once more after it. To wait for it here would be to wait
+    // for the peer to read, which may be waiting for us.
+    const std::unique_lock hold(write_lock_, std::try_to_lock);
+    if (!hold.owns_lock()) return;
+    send_pending();
+  }
+}
+
 void TlsChannel::send_pending() {
   while (true) {
     {
@@ -197,20 +211,15 @@ std::size_t TlsChannel::read(std::span<u8> out) {
   while (true) {
     std::size_t n = 0;
     int error;
-    bool answers;
     {
       const std::lock_guard hold(tls_lock_);
       ERR_clear_error();
       error = SSL_read_ex(p_->ssl.get(), out.data(), out.size(), &n) == 1 ? SSL_ERROR_NONE
                                                                           : SSL_get_error(p_->ssl.get(), 0);
-      answers = !p_->written.empty();
       if (error == SSL_ERROR_SSL || error == SSL_ERROR_SYSCALL)
         fail("the peer refused or broke the TLS connection");
     }
-    if (answers) {
-      const std::lock_guard hold(write_lock_);
-      send_pending();
-    }
+    send_answers();
     if (error == SSL_ERROR_NONE) return n;
     if (error == SSL_ERROR_ZERO_RETURN || !receive()) return 0;
   }
@@ -218,27 +227,32 @@ std::size_t TlsChannel::read(std::span<u8> out) {
 
 void TlsChannel::write(std::span<const std::span<const u8>> parts) {
   handshake();
-  const std::lock_guard hold(write_lock_);
-  std::size_t pending = 0;
-  for (std::span<const u8> part : parts) {
-    while (!part.empty()) {
-      const std::size_t piece = std::min(part.size(), kPiece - pending);
-      {
-        const std::lock_guard inner(tls_lock_);
-        ERR_clear_error();
-        std::size_t n = 0;
-        if (SSL_write_ex(p_->ssl.get(), part.data(), piece, &n) != 1 || n != piece)
-          fail("nothing can be written");
-      }
-      part = part.subspan(piece);
-      pending += piece;
-      if (pending == kPiece) {
-        send_pending();
-        pending = 0;
+  {
+    const std::lock_guard hold(write_lock_);
+    std::size_t pending = 0;
+    for (std::span<const u8> part : parts) {
+      while (!part.empty()) {
+        const std::size_t piece = std::min(part.size(), kPiece - pending);
+        encrypt(part.first(piece));
+        part = part.subspan(piece);
+        pending += piece;
+        if (pending == kPiece) {
+          send_pending();
+          pending = 0;
+        }
       }
     }
+    send_pending();
   }
-  send_pending();
+  send_answers();
+}
+
+void TlsChannel::encrypt(std::span<const u8> data) {
+  const std::lock_guard hold(tls_lock_);
+  ERR_clear_error();
+  std::size_t n = 0;
+  if (SSL_write_ex(p_->ssl.get(), data.data(), data.size(), &n) != 1 || n != data.size())
+    fail("nothing can be written");
 }
 
 void TlsChannel::end() {

@@ -65,8 +65,10 @@ class TlsChannel {
   void end();
 
  private:
-  void send_pending();  ///< With write_lock_ held.
-  bool receive();       ///< Waits for bytes from the peer; false at the end.
+  void encrypt(std::span<const u8> data);  ///< With write_lock_ held.
+  void send_pending();                     ///< With write_lock_ held.
+  void send_answers();                     ///< What reading made, unless somebody who is sending will.
+  bool receive();                          ///< Waits for bytes from the peer; false at the end.
   [[noreturn]] void fail(const char* doing);
 
   struct Private;
