@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// baton-bench [-r ROUNDS] [NAME...]: runs the programs named (or all) and prints a line for each round:
+// baton-bench [-r ROUNDS] [-w SECONDS] [NAME...]: runs the programs named (or all) and prints a line for each
+// round:
 //   BENCH group name round seconds digest
-// baton-bench [-r ROUNDS] -x GROUP NAME COMMAND...: the same for another program, its output thrown away.
+// baton-bench [-r ROUNDS] [-w SECONDS] -x GROUP NAME COMMAND...: the same for another program, its output
+// thrown away.
+// Round 0 is the cold one. Behind it the program runs unreported until it has run for SECONDS, so that the
+// other rounds are those of a machine that knows it.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <inttypes.h>
@@ -96,44 +100,72 @@ static uint64_t output_of(char** command, const char* made, const char* prefix) 
   return digest;
 }
 
+struct plan {
+  int rounds;
+  double warm_up;  // Seconds, with round 0.
+};
+
+static void run_rounds(const struct plan* plan, const char* group, const char* name,
+                       uint64_t (*run)(void* work, int round), void* work) {
+  const double begin = now();
+  for (int round = 0; round < plan->rounds; round++) {
+    const double start = now();
+    const uint64_t digest = run(work, round);
+    report(group, name, round, now() - start, digest);
+    while (round == 0 && plan->rounds > 1 && now() - begin < plan->warm_up) run(work, 1);
+  }
+}
+
+static uint64_t run_ours(void* work, int round) {
+  (void)round;
+  return ((const struct program*)work)->run();
+}
+
+struct command {
+  char** words;
+  const char *made, *prefix;
+  int null;
+  uint64_t digest;
+};
+
+// The first round alone may take the time to look at the output.
+static uint64_t run_command(void* work, int round) {
+  struct command* command = work;
+  if (round == 0)
+    command->digest = output_of(command->words, command->made, command->prefix);
+  else
+    await(start(command->words, command->null), *command->words);
+  return command->digest;
+}
+
 int main(int count, char** words) {
-  int rounds = 4, option;
+  struct plan plan = {.rounds = 4};
+  int option;
   bool other = false;
-  const char *made = NULL, *prefix = NULL;
-  while ((option = getopt(count, words, "+r:xf:l:")) != -1) {
+  struct command command = {0};
+  while ((option = getopt(count, words, "+r:w:xf:l:")) != -1) {
     if (option == 'x') other = true;
-    if (option == 'f') made = optarg;
-    if (option == 'l') prefix = optarg;
-    if (option == '?' || (option == 'r' && (rounds = atoi(optarg)) < 1)) {
+    if (option == 'f') command.made = optarg;
+    if (option == 'l') command.prefix = optarg;
+    if (option == 'w') plan.warm_up = atof(optarg);
+    if (option == '?' || (option == 'r' && (plan.rounds = atoi(optarg)) < 1)) {
       fprintf(stderr,
-              "usage: baton-bench [-r ROUNDS] [NAME... | -x [-f FILE] [-l PREFIX] GROUP NAME COMMAND...]\n");
+              "usage: baton-bench [-r ROUNDS] [-w SECONDS] [NAME... | -x [-f FILE] [-l PREFIX] GROUP NAME "
+              "COMMAND...]\n");
       return 2;
     }
   }
   setvbuf(stdout, NULL, _IOLBF, 0);
   if (other && count - optind >= 3) {
-    char** command = words + optind + 2;
-    const int null = open("/dev/null", O_RDWR);
-    uint64_t digest = 0;
-    // The first round is a warm-up, which alone may take the time to look at the output.
-    for (int round = 0; round < rounds; round++) {
-      const double begin = now();
-      if (round == 0)
-        digest = output_of(command, made, prefix);
-      else
-        await(start(command, null), *command);
-      report(words[optind], words[optind + 1], round, now() - begin, digest);
-    }
+    command.words = words + optind + 2;
+    command.null = open("/dev/null", O_RDWR);
+    run_rounds(&plan, words[optind], words[optind + 1], run_command, &command);
     return 0;
   }
   const struct program* const groups[] = {integer_programs, scalar_programs, vector_programs,
                                           system_programs,  smp_programs,    memory_programs};
   for (size_t g = 0; g < sizeof groups / sizeof *groups; g++)
     for (const struct program* p = groups[g]; p->run; p++)
-      for (int round = 0; round < rounds && wanted(p->name, words + optind); round++) {
-        const double start = now();
-        const uint64_t digest = p->run();
-        report(p->group, p->name, round, now() - start, digest);
-      }
+      if (wanted(p->name, words + optind)) run_rounds(&plan, p->group, p->name, run_ours, (void*)p);
   return 0;
 }
