@@ -122,7 +122,7 @@ struct TlbEntry {
   u32 frame = 0;                       ///< Logical real address >> 12.
 };
 inline constexpr u32 kRealPtex = ~u32{0};
-inline constexpr u64 kTlbEntries = 8192;
+inline constexpr u64 kTlbEntries = 16384;
 
 /// Instruction look-aside: page of EA to OpPage.
 struct FetchEntry {
