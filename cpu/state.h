@@ -164,7 +164,8 @@ struct State {
   u64 ea_mask = ~u64{0};  ///< All ones with MSR[SF], else 0xFFFFFFFF.
   u64 limit = 0;  ///< With pending::kBounded. What comes behind it is at most a page of straight code.
   TlbEntry* translations =
-      nullptr;  ///< What dtlb is without MSR[LE]: where the slow path keeps what it finds.
+      nullptr;       ///< What dtlb is without MSR[LE]: where the slow path keeps what it finds.
+  u64 stack_at = 0;  ///< Of the host, in front of the call that entered compiled code (CodeFrames).
   Stop stop = Stop::kNone;
   Fault fault;
   Thread* thread = nullptr;

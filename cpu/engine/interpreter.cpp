@@ -453,13 +453,14 @@ namespace {
       ".cfi_adjust_cfa_offset 8\n"
       ".cfi_rel_offset %%rbp, 0\n"
       "lea %c0(%%r12), %%rbp\n"
+      "mov %%rsp, %c1(%%r12)\n"
       "call *%%r14\n"
       "pop %%rbp\n"
       ".cfi_adjust_cfa_offset -8\n"
       ".cfi_restore %%rbp\n"
       "ret"
       :
-      : "i"(kMiddle));
+      : "i"(kMiddle), "i"(offsetof(State, stack_at)));
 }
 
 }  // namespace

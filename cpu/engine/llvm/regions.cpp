@@ -32,6 +32,7 @@ CodeMemory::CodeMemory(u64 bytes) : size_(bytes) {
   if (writable == MAP_FAILED || executable == MAP_FAILED) throw std::bad_alloc();
   writable_ = static_cast<u8*>(writable);
   executable_ = static_cast<u8*>(executable);
+  frames_ = std::make_unique<CodeFrames>("guest_region", executable_, size_, StateRegister::kR12);
   free_[0] = size_;
   syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
 }

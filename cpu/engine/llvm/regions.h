@@ -8,6 +8,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "cpu/engine/code_frames.h"
 #include "cpu/engine/llvm/compiler.h"
 
 namespace baton::cpu::llvm_engine {
@@ -29,6 +30,7 @@ class CodeMemory {
   int file_ = -1;
   u8* writable_ = nullptr;
   u8* executable_ = nullptr;
+  std::unique_ptr<CodeFrames> frames_;
   std::map<u64, u64> free_;  ///< Offset and length.
   std::unordered_map<u64, u64> used_;
   bool reused_ = false;  ///< Bytes that may have been executed are free.

@@ -357,18 +357,22 @@ class Builder {
     if (target.page == page) {
       store(kCount, b_.CreateAdd(load(kCount), b_.getInt64(static_cast<u64>(i64{index} + 1 - target.index))));
     } else {
-      auto* nia_page = b_.CreateLShr(load(offsetof(State, nia)), b_.getInt64(kFrameShift));
-      auto* expected = b_.CreateLShr(address(target.page, 0), b_.getInt64(kFrameShift));
-      auto* slot = b_.CreateMul(b_.CreateAnd(nia_page, b_.getInt64(kFetchEntries - 1)),
-                                b_.getInt64(sizeof(FetchEntry)));
+      // NIA lies there: the branch is direct, or was compared. Only addresses of 32 bits may have begun anew.
+      auto* number = b_.CreateLShr(address(target.page, 0), b_.getInt64(kFrameShift));
+      auto* slot =
+          b_.CreateMul(b_.CreateAnd(number, b_.getInt64(kFetchEntries - 1)), b_.getInt64(sizeof(FetchEntry)));
       auto* itlb = b_.CreateAlignedLoad(ptr_, field(offsetof(State, itlb)), llvm::Align(8));
       auto* entry = b_.CreateGEP(b_.getInt8Ty(), itlb, slot);
       auto* tag = relaxed(i64_, entry, 8);
       auto* ops = b_.CreateAlignedLoad(
           i64_, b_.CreateConstGEP1_64(b_.getInt8Ty(), entry, offsetof(FetchEntry, page)), llvm::Align(8));
       auto* wrong = b_.CreateOr(
-          b_.CreateOr(b_.CreateICmpNE(tag, nia_page), b_.CreateICmpNE(nia_page, expected)),
+          b_.CreateICmpNE(tag, number),
           b_.CreateICmpNE(ops, b_.getInt64(reinterpret_cast<u64>(region_.pages[target.page].ops))));
+      if (region_.ea_mask != ~u64{0})
+        wrong = b_.CreateOr(
+            wrong,
+            b_.CreateICmpNE(b_.CreateLShr(load(offsetof(State, nia)), b_.getInt64(kFrameShift)), number));
       auto* right = block("crossed");
       branch_unlikely(wrong, way_to(branch_, op_at(page, index)), right);
       b_.SetInsertPoint(right);

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "cpu/engine/code_frames.h"
 #include "cpu/engine/interpreter.h"
 #include "cpu/isa/isa.h"
 
@@ -139,6 +140,7 @@ class CodeCache {
   };
 
   Mapping mapping_;
+  CodeFrames frames_{"guest_code", mapping_.executable, mapping_.size, StateRegister::kRbp};
   u64 base_ = 0;  ///< Where code begins, behind thunks and pool.
   u64 hot_ = 0;   ///< Next free byte for hot parts, which grow up.
   u64 cold_ = 0;  ///< First byte used by cold parts, which grow down.
