@@ -90,6 +90,23 @@ class Deterministic(harness.Site):
         shares = [float(share) for share in re.findall(r"([\d.]+) %", done.stdout)]
         self.assertEqual(len(shares), 4)
 
+    def test_what_a_debugger_sees(self):
+        """gdb shows compiled code as a frame and, below it, who called it, wherever the guest is stopped."""
+        system = self.start("POWER6-A", self.config("POWER6-A", partition=self.partition(1)))
+        console = self.activate()
+        console.shell("(while :; do echo; done > /dev/null &)")
+        look = "python [thread.switch() for thread in gdb.selected_inferior().threads() if thread.name == 'lpar1:0']"
+        commands = self.file("gdb", f"attach {system.process.pid}\n{look}\nbacktrace\necho \\nend\\n\ndetach\nshell sleep 0.1\n" * 8)
+        done = subprocess.run(["gdb", "-q", "-nx", "-batch", "-ex", "set pagination off", "-x", commands], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=harness.LIMIT, text=True)
+        if "ptrace" in done.stderr and "not permitted" in done.stderr:
+            self.skipTest("this host lets no debugger attach")
+        stacks = [stack for stack in re.findall(r"(?ms)^#0 .*?^end$", done.stdout) if re.search(r" guest_(code|region) \(", stack)]
+        self.assertTrue(stacks, done.stdout + done.stderr)
+        for stack in stacks:
+            self.assertRegex(stack, r"(?s) guest_(code|region) \(.* at \S*hypervisor/virtual_processor\.cpp:", stack)
+        self.assertIn("2026", console.shell("date"))
+
     def test_what_is_asked_wrongly(self):
         two = self.file("two.toml", self.config("POWER6-A", partition=self.partition(2)))
         one = self.file("one.toml", self.config("POWER6-A", partition=self.partition(1)))
