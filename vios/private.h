@@ -12,6 +12,7 @@
 #include "vios/announcer.h"
 #include "vios/ethernet_switch.h"
 #include "vios/mover_service.h"
+#include "vios/scsi_disk.h"
 #include "vios/vios.h"
 #include "vios/vscsi_server.h"
 

@@ -18,6 +18,7 @@
 #include "cpu/memory.h"
 #include "devices/block.h"
 #include "hypervisor/tce.h"
+#include "vios/scsi_disk.h"
 #include "vios/vscsi_server.h"
 
 namespace baton::vios::testing {
