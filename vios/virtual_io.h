@@ -51,6 +51,8 @@ class VirtualIo final : public hypervisor::IoServer {
 
   // -- questions
   bool bridges_vlan(u16 vlan) const;  ///< A server that is on does.
+  /// The partition's optical drives that have a medium, whoever serves them.
+  std::vector<Mapping> loaded_drives(const hypervisor::Partition& partition) const;
   bool mac_in_use(const std::array<u8, 6>& mac) const;
   /// True if each virtual SCSI client of the partition whose server is on announced the migration capability
   /// (MAD type 5).
