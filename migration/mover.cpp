@@ -350,12 +350,18 @@ Mover::Mover(hypervisor::ManagedSystem& system, vios::VirtualIo& vios, const std
              const std::string& moves_file, std::shared_ptr<const devices::TlsIdentity> tls)
     : p_(std::make_unique<Private>(system, vios, listen_address, moves_file, std::move(tls))) {
   vios.on_stop([this](vios::Vios& server) { p_->server_stopped(server); });
+  // The checks have seen what is in its drives.
+  vios.before_media_change([this](const Partition& partition) {
+    if (p_->source_of(partition.name()))
+      throw std::runtime_error(make_finding(Message::kBeingMoved, {partition.name()}).text);
+  });
   p_->acceptor = std::thread([this] { p_->accept_loop(); });
   p_->ticker = std::thread([this] { p_->tick_loop(); });
 }
 
 Mover::~Mover() {
   p_->vios.on_stop({});
+  p_->vios.before_media_change({});
   shut_down();
   p_->listener.shut_down();
   p_->acceptor.join();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -54,6 +55,7 @@ struct Fabric {
   /// Never taken by a worker, a receiver or an hcall, so it may be held while those are waited for.
   std::mutex lock;
   std::map<u32, Client> clients;  ///< By partition number.
+  std::function<void(const hypervisor::Partition&)> before_media_change;
   EthernetSwitch lan_switch;
 };
 

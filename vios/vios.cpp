@@ -4,7 +4,6 @@
 #include <stdexcept>
 
 #include "devices/file_block.h"
-#include "hypervisor/vasi_service.h"
 #include "vios/private.h"
 
 namespace baton::vios {
@@ -352,27 +351,32 @@ void Vios::remove_logical_volume(const std::string& name) {
 // -- optical media
 
 std::shared_ptr<OpticalDrive> Vios::drive_to_change(const std::string& vtd) {
-  using hypervisor::VasiState;
-  const auto partitions = system_.partitions();
-  std::lock_guard guard(p_->fabric.lock);
-  for (const auto& partition : partitions) {
-    const auto& profile = partition->profile();
-    for (const auto& disk : profile.disks) {
-      const auto slot = std::ranges::find(profile.scsi, disk.slot, &hypervisor::VirtualScsiSlot::slot);
-      if (slot == profile.scsi.end() || slot->server_id != config_.id) continue;
-      if (p_->vtd(profile.id, disk) != vtd) continue;
-      if (!disk.optical) throw std::runtime_error(vtd + " is a disk, not a drive; lsvopt lists the drives");
-      const VasiState state = partition->vasi_state();
-      if (state == VasiState::kEnabled || state == VasiState::kSuspending || state == VasiState::kSuspended)
-        throw std::runtime_error("the partition " + profile.name + " of " + vtd +
-                                 " is being moved; wait for the end of the move");
-      if (partition->outside_events() && partition->state() != hypervisor::PartitionState::kNotActivated)
-        throw std::runtime_error("the partition " + profile.name + " of " + vtd +
-                                 " runs in deterministic mode, where no medium can be changed");
-      return p_->drive(profile.name, disk);
+  std::shared_ptr<hypervisor::Partition> owner;
+  std::shared_ptr<OpticalDrive> drive;
+  std::function<void(const hypervisor::Partition&)> ask;
+  {
+    const auto partitions = system_.partitions();
+    std::lock_guard guard(p_->fabric.lock);
+    ask = p_->fabric.before_media_change;
+    for (const auto& partition : partitions) {
+      const auto& profile = partition->profile();
+      for (const auto& disk : profile.disks) {
+        const auto slot = std::ranges::find(profile.scsi, disk.slot, &hypervisor::VirtualScsiSlot::slot);
+        if (slot == profile.scsi.end() || slot->server_id != config_.id) continue;
+        if (p_->vtd(profile.id, disk) != vtd) continue;
+        if (!disk.optical) throw std::runtime_error(vtd + " is a disk, not a drive; lsvopt lists the drives");
+        owner = partition;
+        drive = p_->drive(profile.name, disk);
+      }
     }
   }
-  throw std::runtime_error("there is no virtual optical device " + vtd + "; lsvopt lists them");
+  if (!drive) throw std::runtime_error("there is no virtual optical device " + vtd + "; lsvopt lists them");
+  if (owner->outside_events() && owner->state() != hypervisor::PartitionState::kNotActivated)
+    throw std::runtime_error(
+        "the partition " + owner->name() + " of " + vtd +
+        " runs in deterministic mode, where no medium can be changed; shut it down first");
+  if (ask) ask(*owner);
+  return drive;
 }
 
 void Vios::load_medium(const std::string& vtd, const std::string& medium, bool release) {

@@ -139,6 +139,11 @@ void VirtualIo::on_stop(std::function<void(Vios&)> callback) {
   stopped_ = std::move(callback);
 }
 
+void VirtualIo::before_media_change(std::function<void(const Partition&)> callback) {
+  std::lock_guard guard(fabric_->lock);
+  fabric_->before_media_change = std::move(callback);
+}
+
 void VirtualIo::stop(Vios& server) {
   std::function<void(Vios&)> stopped;
   {

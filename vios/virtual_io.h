@@ -43,6 +43,9 @@ class VirtualIo final : public hypervisor::IoServer {
   void start(Vios& server);
   /// Called after a server was shut down, from the thread that did.
   void on_stop(std::function<void(Vios&)> callback);
+  /// Asked, with no lock held, before a medium of a partition is changed: refuses by std::runtime_error with
+  /// one sentence.
+  void before_media_change(std::function<void(const hypervisor::Partition&)> callback);
 
   // -- hypervisor::IoServer
   void attach(hypervisor::Partition& partition) override;

@@ -149,7 +149,15 @@ class BackingDevices(harness.Site):
         console.shell("echo 3 > /proc/sys/vm/drop_caches; if md5sum /tmp/cd/data.bin 2>/dev/null; then false; fi")
         console.shell("umount /tmp/cd")
 
-        self.do(f"migrlpar -o m {MOVE}")
+        # While it moves, nothing is loaded that would be left behind.
+        self.do(f'migrlpar -o m {MOVE} -i "bandwidth=200" --async')
+
+        def moving():
+            return self.hmc(f"lslparmigr -r lpar -m {SOURCE} -F vasi_state --filter lpar_names={PARTITION}")[1].strip()
+
+        harness.wait_until(lambda: moving() == "Enabled", "the move begins")
+        self.vios_refuses(f"loadopt -vtd vtopt0 -disk {SOURCE}.iso", PARTITION, "being moved")
+        harness.wait_until(lambda: self.hmc(f"lssyscfg -r lpar -m {SOURCE} --filter lpar_names={PARTITION}")[0] != 0, "it moves")
         self.assertEqual(self.state(TARGET), "Running")
         self.assertIn("No Media", self.vios("lsvopt", TARGET))
         self.assertIn("No medium found", console.shell(empty))

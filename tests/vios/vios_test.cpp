@@ -528,12 +528,37 @@ TEST_F(BackingTest, OpticalMedia) {
     bad(server, wrong);
   good(server, "unloadopt -vtd vtopt0");
   io.detach(*one);
+  // Whoever moves partitions can forbid it.
+  io.before_media_change(
+      [](const Partition& partition) { throw std::runtime_error(partition.name() + " moves"); });
+  EXPECT_EQ(bad(server, "loadopt -vtd vtopt1 -disk a.iso"), "one moves\n");
+  io.before_media_change({});
   // It goes with its partition.
   good(server, "loadopt -vtd vtopt0 -disk a.iso");
   a_.remove(2);
   EXPECT_EQ(good(server, "lsvopt"), "NO VIRTUAL OPTICAL DEVICE FOUND\n");
   one = a_.create(profile(2, "one"));
   EXPECT_TRUE(io.loaded_drives(*one).empty());
+}
+
+TEST_F(BackingTest, NoMediumIsChangedInDeterministicMode) {
+  SystemIdentity identity{"POWER6-D", "9117-MMA", "10BA70D", 1 << 30, 8};
+  identity.determinism.on = true;
+  ManagedSystem system{identity, ""};
+  VirtualIo io(system, {config("vios1")});
+  system.set_io_server(&io);
+  std::ofstream firmware(directory_ / "firmware", std::ios::binary);
+  for (int i = 0; i < 0x100; ++i) firmware.write("\x48\0\0\0", 4);  // b .
+  firmware.close();
+  Profile profile = BackingTest::profile(2, "one");
+  profile.firmware = directory_ / "firmware";
+  auto one = system.create(profile);
+  Vios& server = *io.servers().front();
+  good(server, "loadopt -vtd vtopt0 -disk a.iso");
+  one->power_on();
+  EXPECT_NE(bad(server, "unloadopt -vtd vtopt0").find("deterministic"), std::string::npos);
+  one->power_off();
+  good(server, "unloadopt -vtd vtopt0");
 }
 
 TEST_F(BackingTest, WithoutARepository) {
