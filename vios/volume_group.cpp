@@ -62,6 +62,14 @@ VolumeGroup::VolumeGroup(std::string name, std::string directory, u64 bytes)
   id_.resize(kIdDigits);
   const ssize_t length = pread(file_, id_.data(), kIdDigits, 0);
   if (length == 0) {
+    // Every file here is taken for a volume, and can be removed as one.
+    const auto others =
+        std::ranges::count_if(fs::directory_iterator(directory_, error),
+                              [&](const fs::directory_entry& entry) { return entry.path() != path; });
+    if (others != 0) {
+      unlink(path.c_str());
+      fail("cannot be made: there are other files; give it a directory of its own.");
+    }
     id_ = random_id();
     const std::string line = id_ + "\n";
     if (pwrite(file_, line.data(), line.size(), 0) != static_cast<ssize_t>(line.size()) || fdatasync(file_))

@@ -144,6 +144,10 @@ class BackingDevices(harness.Site):
         # Loaded again it is another medium to the guest, which may also eject it.
         self.vios(f"loadopt -vtd vtopt0 -disk {SOURCE}.iso")
         mounts(SOURCE)
+        console.shell("umount /tmp/cd && eject /dev/sr0")
+        self.assertIn("No Media", self.vios("lsvopt"))
+        self.vios(f"loadopt -vtd vtopt0 -disk {SOURCE}.iso")
+        mounts(SOURCE)
         # Torn out: reads fail, and the guest goes on.
         self.vios("unloadopt -vtd vtopt0 -release")
         console.shell("echo 3 > /proc/sys/vm/drop_caches; if md5sum /tmp/cd/data.bin 2>/dev/null; then false; fi")

@@ -81,6 +81,12 @@ TEST_F(VolumeGroupTest, OneSystemHasIt) {
             std::string::npos);
   std::ofstream(directory_ / "file").close();
   EXPECT_NE(failure([&] { VolumeGroup none("vg2", directory_ / "file", 256 * kMegabyte); }), "");
+  fs::create_directory(directory_ / "letters");
+  std::ofstream(directory_ / "letters/to_my_aunt").close();
+  EXPECT_NE(
+      failure([&] { VolumeGroup bad("vg4", directory_ / "letters", 256 * kMegabyte); }).find("other files"),
+      std::string::npos);
+  EXPECT_FALSE(fs::exists(directory_ / "letters/.volume_group"));
   fs::create_directory(directory_ / "damaged");
   std::ofstream(directory_ / "damaged/.volume_group") << "what is this?";
   EXPECT_NE(failure([&] { VolumeGroup bad("vg3", directory_ / "damaged", 256 * kMegabyte); }).find("damaged"),
