@@ -334,11 +334,11 @@ std::span<const Vios::Padmin::Row> Vios::Padmin::rows() {
       {"lsrep", &Padmin::lsrep, {}, 0, "lsrep | media of the repository, and what drives they are in\n"},
       {"lsvopt", &Padmin::lsvopt, {}, 0, "lsvopt | virtual optical devices and their media\n"},
       {"loadopt", &Padmin::loadopt, kLoad, 0,
-       "loadopt -vtd NAME -disk MEDIUM [-release] | loads a medium; instead of the one that is in the "
-       "drive\n"},
+       "loadopt -vtd NAME -disk MEDIUM [-release] | loads a medium; -release: instead of the one "
+       "in it\n"},
       {"unloadopt", &Padmin::unloadopt, kUnload, 0,
-       "unloadopt -vtd NAME [-release] | unloads it; even if the client uses it\n"},
-      {"lsvg", &Padmin::lsvg, kGroup, 1, "lsvg [-lv] [GROUP] | volume groups; their logical volumes\n"},
+       "unloadopt -vtd NAME [-release] | unloads it; -release: even if it is locked in\n"},
+      {"lsvg", &Padmin::lsvg, kGroup, 1, "lsvg [-lv] [GROUP] | volume groups; -lv: their logical volumes\n"},
       {"mklv", &Padmin::mklv, kVolume, 2,
        "mklv [-lv NAME] GROUP SIZE | makes a logical volume of 512M, 2G or so many partitions\n"},
       {"rmlv", &Padmin::rmlv, {}, 1, "rmlv NAME | removes a logical volume and what is on it\n"},
