@@ -293,6 +293,10 @@ constexpr AttributeRow kAttributes[] = {
     {"scsi", "remote_lpar_id", [](const Subject& s) { return std::to_string(s.scsi.remote_id); }},
     {"scsi", "remote_lpar_name", [](const Subject& s) { return s.scsi.remote_name; }},
     {"scsi", "remote_slot_num", [](const Subject& s) { return std::to_string(s.scsi.remote_slot); }},
+    {"scsi", "backing_devices",
+     [](const Subject& s) {
+       return s.scsi.devices.empty() ? std::string("none") : hmc::format_list(s.scsi.devices);
+     }},
 
     {"refcode", "lpar_name", name_of},
     {"refcode", "lpar_id", id_of},

@@ -29,6 +29,7 @@ struct Subject {
   struct ScsiAdapter {
     u32 slot = 0, remote_id = 0, remote_slot = 0;
     std::string remote_name;
+    std::vector<std::string> devices = {};  ///< LUN/kind/backing device of what the server has mapped to it.
   } scsi = {};
   /// What `lslparmigr -t` asks about the destination.
   struct Server {

@@ -76,7 +76,8 @@ class Section {
     out = *value;
   }
 
-  /// Megabytes as a number, or text with a unit: 512, "512 MB", "4 GB". A multiple of the LMB size.
+  /// Megabytes as a number, or text with a unit: 512, "512 MB", "4 GB". A multiple of 16 MB, the size of a
+  /// logical memory block and of a physical partition of a volume group.
   void memory(const std::string& key, u64& out) {
     const toml::node* node = take(key);
     if (!node) return;
@@ -95,8 +96,7 @@ class Section {
       }
     }
     if (bytes == 0 || bytes % kLmb) {
-      fail(node, key,
-           "must be megabytes or text like \"4 GB\", a multiple of 16 MB (one logical memory block).");
+      fail(node, key, "must be megabytes or text like \"4 GB\", a multiple of 16 MB.");
     }
     out = bytes;
   }
@@ -242,6 +242,10 @@ vios::ViosConfig server_of(Section& section) {
   section.flag("msp", server.msp);
   section.number("max_virtual_slots", server.max_virtual_slots, 12, 65535);
   std::set<std::string> disks;
+  const auto take_disk_name = [&](const Section& row, const std::string& name) {
+    if (!disks.insert(name).second)
+      row.fail(row.raw().get("name"), "name", "is used twice; name each disk and logical volume once.");
+  };
   for (Section row : section.tables("disk", "vios.disk")) {
     vios::ViosConfig::Disk disk;
     row.need("name");
@@ -255,15 +259,36 @@ vios::ViosConfig server_of(Section& section) {
         "reserve_policy", disk.reserve_policy,
         [](const std::string& s) { return s == "no_reserve" || s == "single_path"; },
         "must be \"no_reserve\" or \"single_path\".");
-    row.text(
-        "kind", disk.kind,
-        [](const std::string& s) { return s == "lun" || s == "logical_volume" || s == "optical"; },
-        "must be \"lun\", \"logical_volume\" or \"optical\".");
     row.done();
-    if (!disks.insert(disk.name).second)
-      row.fail(row.raw().get("name"), "name", "is used twice; name each disk once.");
+    take_disk_name(row, disk.name);
     server.disks.push_back(disk);
   }
+  std::set<std::string> groups;
+  for (Section row : section.tables("volume_group", "vios.volume_group")) {
+    vios::ViosConfig::VolumeGroup group;
+    for (const char* key : {"name", "directory", "size"}) row.need(key);
+    row.text("name", group.name, is_name, kNameRule);
+    row.path("directory", group.directory);
+    row.memory("size", group.bytes);
+    row.done();
+    if (!groups.insert(group.name).second)
+      row.fail(row.raw().get("name"), "name", "is used twice; name each volume group once.");
+    server.volume_groups.push_back(group);
+  }
+  for (Section row : section.tables("logical_volume", "vios.logical_volume")) {
+    vios::ViosConfig::LogicalVolume volume;
+    for (const char* key : {"name", "volume_group", "size"}) row.need(key);
+    row.text("name", volume.name, vios::VolumeGroup::is_name,
+             vios::VolumeGroup::kNameRule + std::string("."));
+    row.text(
+        "volume_group", volume.group, [&](const std::string& s) { return groups.contains(s); },
+        "must name a [[vios.volume_group]] of this server; add it there.");
+    row.memory("size", volume.bytes);
+    row.done();
+    take_disk_name(row, volume.name);
+    server.logical_volumes.push_back(volume);
+  }
+  section.path("media", server.media);
   section.done();
   return server;
 }
@@ -279,6 +304,58 @@ const vios::ViosConfig& take_server(Section& row, const std::vector<vios::ViosCo
       "vios", name, [&](const std::string& s) { return named(s) != servers.end(); },
       "must name a Virtual I/O Server of this system: " + known + ".");
   return name.empty() ? servers.front() : *named(name);
+}
+
+bool has_disk(const vios::ViosConfig& server, const std::string& name) {
+  using vios::ViosConfig;
+  const auto named = [&](const auto& list, auto member) {
+    return std::ranges::find(list, name, member) != list.end();
+  };
+  return named(server.disks, &ViosConfig::Disk::name) ||
+         named(server.logical_volumes, &ViosConfig::LogicalVolume::name) ||
+         !server.volume_groups.empty();  // It may have been made with mklv: known when it is activated.
+}
+
+/// A disk or an optical drive of a partition. It brings its adapter with it, so that a simple file needs no
+/// [[partition.scsi]].
+hypervisor::DiskMapping mapping_of(Section& row, bool optical, Profile& profile,
+                                   const std::vector<vios::ViosConfig>& servers,
+                                   const std::function<void(const Section&, u32)>& take_slot) {
+  hypervisor::DiskMapping disk;
+  disk.optical = optical;
+  if (!optical) {
+    row.need("backing");
+    row.text("backing", disk.backing, is_name, "must name a disk of [[vios.disk]] or a logical volume.");
+  }
+  row.number("slot", disk.slot, 2, 199);
+  row.text("vtd", disk.vtd, is_name, kNameRule);
+  disk.target = static_cast<u32>(profile.disks.size());
+  row.number("target", disk.target, 0, 63);
+  const vios::ViosConfig* server = &take_server(row, servers);
+  row.done();
+  const auto slot = std::ranges::find(profile.scsi, disk.slot, &hypervisor::VirtualScsiSlot::slot);
+  if (slot == profile.scsi.end()) {
+    take_slot(row, disk.slot);
+    profile.scsi.push_back({.slot = disk.slot, .server_slot = 0, .server_id = server->id});
+  } else {
+    const vios::ViosConfig* its = &*std::ranges::find(servers, slot->server_id, &vios::ViosConfig::id);
+    if (its != server && row.raw().contains("vios"))
+      row.fail(row.raw().get("vios"), "vios",
+               "is " + server->name + ", but slot " + std::to_string(disk.slot) + " is served by " +
+                   its->name + "; give it a slot of its own.");
+    server = its;
+  }
+  if (!optical && !has_disk(*server, disk.backing))
+    row.fail(
+        row.raw().get("backing"), "backing",
+        "is " + disk.backing + ", which no [[vios.disk]] of " + server->name + " defines; add it there.");
+  for (const auto& other : profile.disks) {
+    if (other.slot == disk.slot && other.target == disk.target) {
+      row.fail(row.raw().get("target"), "target",
+               "is taken by another device of the slot; give another number.");
+    }
+  }
+  return disk;
 }
 
 Profile partition_of(Section& section, const std::vector<vios::ViosConfig>& servers) {
@@ -316,42 +393,10 @@ Profile partition_of(Section& section, const std::vector<vios::ViosConfig>& serv
     take_slot(row, slot.slot);
     profile.scsi.push_back(slot);
   }
-  std::set<u16> targets;
-  for (Section row : section.tables("disk", "partition.disk")) {
-    hypervisor::DiskMapping disk;
-    row.need("backing");
-    row.text("backing", disk.backing, is_name, "must name a disk of [[vios.disk]].");
-    row.number("slot", disk.slot, 2, 199);
-    row.text("vtd", disk.vtd, is_name, kNameRule);
-    disk.target = static_cast<u32>(profile.disks.size());
-    row.number("target", disk.target, 0, 63);
-    const vios::ViosConfig* server = &take_server(row, servers);
-    row.done();
-    // A disk brings its adapter with it, so that a simple file needs no [[partition.scsi]].
-    const auto slot = std::ranges::find(profile.scsi, disk.slot, &hypervisor::VirtualScsiSlot::slot);
-    if (slot == profile.scsi.end()) {
-      take_slot(row, disk.slot);
-      profile.scsi.push_back({.slot = disk.slot, .server_slot = 0, .server_id = server->id});
-    } else {
-      const vios::ViosConfig* its = &*std::ranges::find(servers, slot->server_id, &vios::ViosConfig::id);
-      if (its != server && row.raw().contains("vios"))
-        row.fail(row.raw().get("vios"), "vios",
-                 "is " + server->name + ", but slot " + std::to_string(disk.slot) + " is served by " +
-                     its->name + "; give the disk a slot of its own.");
-      server = its;
-    }
-    if (std::ranges::find(server->disks, disk.backing, &vios::ViosConfig::Disk::name) == server->disks.end())
-      row.fail(
-          row.raw().get("backing"), "backing",
-          "is " + disk.backing + ", which no [[vios.disk]] of " + server->name + " defines; add it there.");
-    for (const auto& other : profile.disks) {
-      if (other.slot == disk.slot && other.target == disk.target) {
-        row.fail(row.raw().get("target"), "target",
-                 "is taken by another disk of the slot; give another number.");
-      }
-    }
-    profile.disks.push_back(disk);
-  }
+  for (Section row : section.tables("disk", "partition.disk"))
+    profile.disks.push_back(mapping_of(row, false, profile, servers, take_slot));
+  for (Section row : section.tables("optical", "partition.optical"))
+    profile.disks.push_back(mapping_of(row, true, profile, servers, take_slot));
   for (Section row : section.tables("ethernet", "partition.ethernet")) {
     hypervisor::VirtualEthernetSlot slot;
     slot.slot = 3 + static_cast<u32>(profile.ethernet.size());

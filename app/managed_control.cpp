@@ -270,6 +270,14 @@ void ManagedControl::add_scsi_adapters(control::Records& out, const control::Lis
                                        Subject subject) {
   const auto wanted = filter_of(request);
   const auto partitions = system_.partitions();
+  std::map<std::pair<u32, u32>, std::vector<std::string>> devices;  // By partition and its slot.
+  for (const auto& server : vios_.servers()) {
+    for (const vios::Mapping& mapping : server->mappings()) {
+      if (mapping.vtd.empty()) continue;
+      devices[{mapping.client_id, mapping.client_slot}].push_back(
+          fmt::format("{}/{}/{}", mapping.lun, vios::to_string(mapping.kind), mapping.backing));
+    }
+  }
   for (const auto& server : vios_.servers()) {
     const vios::ViosConfig& config = server->config();
     if (!wanted(config.name, std::to_string(config.id))) continue;
@@ -280,7 +288,8 @@ void ManagedControl::add_scsi_adapters(control::Records& out, const control::Lis
         subject.scsi = {.slot = server->server_slot(partition->id(), slot),
                         .remote_id = partition->id(),
                         .remote_slot = slot.slot,
-                        .remote_name = partition->name()};
+                        .remote_name = partition->name(),
+                        .devices = devices[{partition->id(), slot.slot}]};
         add_record(out, request.resource(), subject);
       }
     }
@@ -294,7 +303,8 @@ void ManagedControl::add_scsi_adapters(control::Records& out, const control::Lis
       subject.scsi = {.slot = slot.slot,
                       .remote_id = slot.server_id,
                       .remote_slot = server ? server->server_slot(partition->id(), slot) : slot.server_slot,
-                      .remote_name = vios_.server_name(slot.server_id)};
+                      .remote_name = vios_.server_name(slot.server_id),
+                      .devices = devices[{partition->id(), slot.slot}]};
       add_record(out, request.resource(), subject);
     }
   }

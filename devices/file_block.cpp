@@ -59,8 +59,8 @@ std::string make_unique_id(const struct stat& status) {
 
 class FileBlock final : public BlockDevice {
  public:
-  FileBlock(int fd, std::string path, u64 size, const struct stat& status)
-      : fd_(fd), path_(std::move(path)), size_(size), unique_id_(make_unique_id(status)) {
+  FileBlock(int fd, std::string path, u64 size, std::string unique_id)
+      : fd_(fd), path_(std::move(path)), size_(size), unique_id_(std::move(unique_id)) {
     struct statfs fs{};
     // On a network file system another host reads the server's copy, not our page cache.
     if (fstatfs(fd, &fs) == 0)
@@ -187,7 +187,8 @@ class FileBlock final : public BlockDevice {
 
 }  // namespace
 
-std::unique_ptr<BlockDevice> open_file_block(const std::string& uri, const std::string& path) {
+std::unique_ptr<BlockDevice> open_file_block(const std::string& uri, const std::string& path,
+                                             const std::string& unique_id) {
   const auto fail = [&](const std::string& why) { throw std::runtime_error("disk " + uri + ": " + why); };
   if (path.empty()) fail("the path is missing; write file:PATH");
   const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK);
@@ -232,7 +233,7 @@ std::unique_ptr<BlockDevice> open_file_block(const std::string& uri, const std::
     close(fd);
     fail(why);
   }
-  return std::make_unique<FileBlock>(fd, path, size, status);
+  return std::make_unique<FileBlock>(fd, path, size, unique_id.empty() ? make_unique_id(status) : unique_id);
 }
 
 }  // namespace baton::devices

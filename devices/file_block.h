@@ -6,7 +6,9 @@
 
 namespace baton::devices {
 
-/// `uri` is only for messages. Throws std::runtime_error.
-std::unique_ptr<BlockDevice> open_file_block(const std::string& uri, const std::string& path);
+/// `uri` is only for messages. Without a `unique_id` the file's own is that of all who see it. Throws
+/// std::runtime_error.
+std::unique_ptr<BlockDevice> open_file_block(const std::string& uri, const std::string& path,
+                                             const std::string& unique_id = "");
 
 }  // namespace baton::devices

@@ -406,8 +406,8 @@ constexpr Command kCommands[] = {
      "migrlpar -o v|m|s|r -m SYSTEM [-t DESTINATION] -p NAME [-i \"dest_lpar_id=NUMBER\"] [--vlanbridge 1|2] "
      "[--redundantvios 0|1|2] [--async]",
      "validates, starts, stops or recovers the move of a partition", kMigrateOptions, migrate},
-    {"viosvrcmd", "viosvrcmd -m SYSTEM -p VIOS -c \"COMMAND\"", "runs a command on a Virtual I/O Server",
-     kViosOptions, vios_command},
+    {"viosvrcmd", "viosvrcmd -m SYSTEM -p VIOS -c \"COMMAND\"",
+     "runs a command on a Virtual I/O Server; its own help lists what there is", kViosOptions, vios_command},
     {"mksysconn", "mksysconn --ip HOST:PORT", "connects to a managed system of another host", kConnectOptions,
      make_connection},
     {"rmsysconn", "rmsysconn -m SYSTEM", "forgets a managed system of another host", kDisconnectOptions,

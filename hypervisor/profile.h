@@ -26,12 +26,13 @@ struct VirtualEthernetSlot {
   std::vector<u16> vlans;   ///< Additional tagged VLANs.
 };
 
-/// One disk that a VIOS maps to the partition (a virtual target device).
+/// One disk that a VIOS maps to the partition (a virtual target device), or a drive for optical media.
 struct DiskMapping {
-  u32 slot = 2;         ///< Client virtual SCSI slot.
-  std::string vtd;      ///< "vtscsi0"; empty: chosen.
-  std::string backing;  ///< hdisk name in the VIOS that serves the slot.
-  u32 target = 0;       ///< LUN 0x81tt000000000000.
+  u32 slot = 2;          ///< Client virtual SCSI slot.
+  std::string vtd;       ///< "vtscsi0"; empty: chosen.
+  std::string backing;   ///< hdisk or logical volume in the VIOS that serves the slot; of a drive empty.
+  u32 target = 0;        ///< LUN 0x81tt000000000000.
+  bool optical = false;  ///< A drive: what is in it is the VIOS's, and does not travel.
 };
 
 /// Partition profile. Travels with the partition in a migration.

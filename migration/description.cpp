@@ -94,6 +94,7 @@ std::string encode(const Description& d) {
     s->set_target(disk.target);
     s->set_unique_id(i < d.disk_ids.size() ? d.disk_ids[i] : "");
     s->set_source_backing(disk.backing);
+    s->set_optical(disk.optical);
   }
   return out.SerializeAsString();
 }
@@ -182,8 +183,12 @@ Description decode(const std::string& bytes) {
     check(s.target() < 64 && s.vtd().size() <= 64 && s.unique_id().size() <= 1024 &&
               s.source_backing().size() <= 64,
           "disk");
-    d.profile.disks.push_back(
-        {.slot = s.slot(), .vtd = s.vtd(), .backing = s.source_backing(), .target = s.target()});
+    check(!s.optical() || (s.unique_id().empty() && s.source_backing().empty()), "optical drive");
+    d.profile.disks.push_back({.slot = s.slot(),
+                               .vtd = s.vtd(),
+                               .backing = s.source_backing(),
+                               .target = s.target(),
+                               .optical = s.optical()});
     d.disk_ids.push_back(s.unique_id());
   }
   return d;

@@ -24,7 +24,7 @@ struct Description {
   u64 hpt_bytes = 0, lmb_bytes = 16ull << 20;
   i64 time_of_day_ns = 0;
   hypervisor::Profile profile;        ///< `backing` of a disk is the source's hdisk name.
-  std::vector<std::string> disk_ids;  ///< Unique ids, one for each of profile.disks.
+  std::vector<std::string> disk_ids;  ///< Unique ids, one for each of profile.disks; of a drive empty.
   std::string current_mode;        ///< Processor compatibility mode that it runs in; empty: it does not run.
   u32 wanted_id = 0;               ///< The partition number that the administrator asks for; 0: any.
   bool ignore_vlans = false;       ///< It may lose VLANs that the destination does not bridge.

@@ -89,7 +89,8 @@ const std::vector<MessageRow>& message_table() {
        "reserve_policy = \"no_reserve\"."},
       {Message::kLogicalVolume, "BATM025", "Baton",
        "The disk {} of {} is a logical volume, which no other system can see; map a whole LUN instead."},
-      {Message::kOptical, "BATM026", "Baton", "The optical medium {} is loaded in {}; unload it."},
+      {Message::kOptical, "BATM026", "Baton",
+       "The optical medium {} is loaded in {} of {}; unload it with unloadopt."},
       {Message::kPhysicalAdapter, "BATM027", "Baton",
        "The partition {} owns the physical adapter in slot {}, which cannot move with it; take it out of "
        "io_slots, "

@@ -153,7 +153,7 @@ Description Mover::Private::describe(Partition& partition, bool active, const Mo
   for (const auto& disk : d.profile.disks) {
     try {
       const vios::Vios* server = vios.server_of(d.profile, disk.slot);
-      d.disk_ids.push_back(server ? server->unique_id(disk.backing) : "");
+      d.disk_ids.push_back(server && !disk.optical ? server->unique_id(disk.backing) : "");
     } catch (const std::runtime_error&) {
       d.disk_ids.emplace_back();
     }
@@ -183,6 +183,12 @@ std::vector<Finding> Mover::Private::validate(const std::shared_ptr<Partition>& 
                      : options.transparent                               ? kTransparent
                                                                          : kActive;
   description = describe(*partition, kind != kInactive, options);
+  // The destination cannot have a logical volume of ours: our own check says so, with a remedy that helps.
+  for (std::size_t i = 0; i < description.disk_ids.size(); ++i) {
+    const auto& disk = description.profile.disks[i];
+    const vios::Vios* server = vios.server_of(description.profile, disk.slot);
+    if (server && server->logical_volume(disk.backing)) description.disk_ids[i].clear();
+  }
   try {
     if (remote.name() == system.identity().name) {
       findings.push_back(make_finding(Message::kSameSystem, {system.identity().name}));
@@ -344,12 +350,18 @@ Mover::Mover(hypervisor::ManagedSystem& system, vios::VirtualIo& vios, const std
              const std::string& moves_file, std::shared_ptr<const devices::TlsIdentity> tls)
     : p_(std::make_unique<Private>(system, vios, listen_address, moves_file, std::move(tls))) {
   vios.on_stop([this](vios::Vios& server) { p_->server_stopped(server); });
+  // The checks have seen what is in its drives.
+  vios.before_media_change([this](const Partition& partition) {
+    if (p_->source_of(partition.name()))
+      throw std::runtime_error(make_finding(Message::kBeingMoved, {partition.name()}).text);
+  });
   p_->acceptor = std::thread([this] { p_->accept_loop(); });
   p_->ticker = std::thread([this] { p_->tick_loop(); });
 }
 
 Mover::~Mover() {
   p_->vios.on_stop({});
+  p_->vios.before_media_change({});
   shut_down();
   p_->listener.shut_down();
   p_->acceptor.join();
@@ -626,6 +638,10 @@ u64 Mover::suspend(const std::shared_ptr<Partition>& partition, const std::strin
   const Progress move = progress_of(partition->name());
   if (move.stream_id && !move.finished)
     throw std::runtime_error(make_finding(Message::kBeingMoved, {partition->name()}).text);
+  // Wherever it is resumed, its drives are empty.
+  for (const vios::Mapping& drive : p_->vios.loaded_drives(*partition))
+    throw std::runtime_error(
+        make_finding(Message::kOptical, {drive.backing, drive.vtd, partition->name()}).text);
   const u64 bytes =
       suspend_to_file(p_->system, p_->vios, partition, p_->describe(*partition, true, {}), path);
   p_->forget_agent(partition.get());
@@ -695,7 +711,7 @@ std::vector<u32> Mover::hostable_slots(Partition& partition, RemoteSystem& remot
       if (whole.profile.disks[i].slot != slot.slot) continue;
       one.profile.disks.push_back(whole.profile.disks[i]);
       one.disk_ids.push_back(whole.disk_ids[i]);
-      identified &= !whole.disk_ids[i].empty();
+      identified &= whole.profile.disks[i].optical || !whole.disk_ids[i].empty();
     }
     const std::vector<Finding> findings = remote.validate(encode(one));
     const bool hosted =

@@ -18,7 +18,7 @@ std::vector<ServerChoice> choose_servers(const vios::VirtualIo& io, const Descri
   std::map<std::pair<vios::Vios*, std::string>, bool> seen;  // To look at a LUN means to open it.
   const auto sees = [&](vios::Vios* server, const std::string& unique_id) {
     const auto [entry, fresh] = seen.try_emplace({server, unique_id});
-    if (fresh) entry->second = !server->hdisk_by_unique_id(unique_id).empty();
+    if (fresh) entry->second = !server->backing_by_unique_id(unique_id).empty();
     return entry->second;
   };
   std::vector<ServerChoice> choices;

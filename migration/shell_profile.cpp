@@ -2,6 +2,8 @@
 #include "migration/shell_profile.h"
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 
 #include "migration/server_choice.h"
 
@@ -9,8 +11,10 @@ namespace baton::migration {
 namespace {
 
 bool is_default_vtd(const std::string& name) {
-  return name.starts_with("vtscsi") &&
-         std::all_of(name.begin() + 6, name.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return std::ranges::any_of(std::array{"vtscsi", "vtopt"}, [&](std::string_view kind) {
+    return name.starts_with(kind) && std::ranges::all_of(std::string_view(name).substr(kind.size()),
+                                                         [](char c) { return c >= '0' && c <= '9'; });
+  });
 }
 
 }  // namespace
@@ -33,7 +37,7 @@ hypervisor::Profile shell_profile(const hypervisor::ManagedSystem& system, const
     slot.server_id = choice.chosen->config().id;
     if (choice.wanted && choice.wanted->server_slot) slot.server_slot = choice.wanted->server_slot;
     for (const auto& lun : choice.luns)
-      profile.disks[lun.disk].backing = choice.chosen->hdisk_by_unique_id(lun.unique_id);
+      profile.disks[lun.disk].backing = choice.chosen->backing_by_unique_id(lun.unique_id);
     const std::string end = "-C" + std::to_string(slot.server_slot);
     const std::vector<vios::Mapping> mappings = choice.chosen->mappings();
     const bool taken = std::ranges::any_of(

@@ -113,38 +113,33 @@ void huge_pages(SourceSide& s, Report& report) {
 void disk_identity(SourceSide& s, Report& report) {
   for (const auto& disk : s.partition.profile().disks) {
     try {
-      if (const auto* server = s.vios.server_of(s.partition.profile(), disk.slot))
-        (void)server->unique_id(disk.backing);
+      const auto* server = s.vios.server_of(s.partition.profile(), disk.slot);
+      if (server && !disk.optical) (void)server->unique_id(disk.backing);
     } catch (const std::runtime_error& problem) {
       report({disk.backing, s.partition.name(), problem.what()});
     }
   }
 }
 
-void each_disk(SourceSide& s, const std::function<void(const vios::ViosConfig::Disk&)>& look) {
+void source_reserve_policy(SourceSide& s, Report& report) {
   for (const auto& mapping : s.partition.profile().disks) {
     const auto* server = s.vios.server_of(s.partition.profile(), mapping.slot);
-    if (const auto* disk = server ? server->disk(mapping.backing) : nullptr) look(*disk);
+    const auto* disk = server ? server->disk(mapping.backing) : nullptr;
+    if (disk && disk->reserve_policy != "no_reserve")
+      report({disk->name, s.system.identity().name, disk->reserve_policy});
   }
 }
 
-void source_reserve_policy(SourceSide& s, Report& report) {
-  each_disk(s, [&](const vios::ViosConfig::Disk& disk) {
-    if (disk.reserve_policy != "no_reserve")
-      report({disk.name, s.system.identity().name, disk.reserve_policy});
-  });
-}
-
 void logical_volumes(SourceSide& s, Report& report) {
-  each_disk(s, [&](const vios::ViosConfig::Disk& disk) {
-    if (disk.kind == "logical_volume") report({disk.name, s.partition.name()});
-  });
+  for (const auto& mapping : s.partition.profile().disks) {
+    const auto* server = s.vios.server_of(s.partition.profile(), mapping.slot);
+    if (server && server->logical_volume(mapping.backing)) report({mapping.backing, s.partition.name()});
+  }
 }
 
 void optical_media(SourceSide& s, Report& report) {
-  each_disk(s, [&](const vios::ViosConfig::Disk& disk) {
-    if (disk.kind == "optical") report({disk.name, s.partition.name()});
-  });
+  for (const vios::Mapping& drive : s.vios.loaded_drives(s.partition))
+    report({drive.backing, drive.vtd, s.partition.name()});
 }
 
 void clients(SourceSide& s, Report& report) {
@@ -292,12 +287,12 @@ void luns(TargetSide& t, Report& report) {
     };
     report_unless([&](const std::string& id) {
       return std::ranges::any_of(t.vios.servers(), [&](const auto& server) {
-        return server->running() && !server->hdisk_by_unique_id(id).empty();
+        return server->running() && !server->backing_by_unique_id(id).empty();
       });
     });
     if (!reported)
       report_unless(
-          [&](const std::string& id) { return !t.vios.servers().front()->hdisk_by_unique_id(id).empty(); });
+          [&](const std::string& id) { return !t.vios.servers().front()->backing_by_unique_id(id).empty(); });
   }
 }
 
@@ -318,7 +313,7 @@ void each_lun(TargetSide& t, const std::function<void(const std::string& id, con
   for (const ServerChoice& choice : t.choices) {
     if (!choice.chosen) continue;
     for (const auto& lun : choice.luns)
-      look(lun.unique_id, *choice.chosen, choice.chosen->hdisk_by_unique_id(lun.unique_id));
+      look(lun.unique_id, *choice.chosen, choice.chosen->backing_by_unique_id(lun.unique_id));
   }
 }
 
@@ -328,7 +323,7 @@ void luns_free(TargetSide& t, Report& report) {
   for (const auto& other : t.system.partitions()) {
     for (const auto& disk : other->profile().disks) {
       const vios::Vios* server = t.vios.server_of(other->profile(), disk.slot);
-      if (!server || !server->hdisk_usable(disk.backing)) continue;
+      if (!server || !server->usable(disk.backing)) continue;
       mapped.emplace(server->unique_id(disk.backing), other->id());
     }
   }

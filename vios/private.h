@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -12,6 +13,8 @@
 #include "vios/announcer.h"
 #include "vios/ethernet_switch.h"
 #include "vios/mover_service.h"
+#include "vios/optical_drive.h"
+#include "vios/scsi_disk.h"
 #include "vios/vios.h"
 #include "vios/vscsi_server.h"
 
@@ -21,8 +24,8 @@ namespace baton::vios {
 struct Fabric {
   /// A LUN of a partition, whatever the number of its paths.
   struct Lun {
-    const Vios* server;            ///< Of the first path that was opened.
-    const ViosConfig::Disk* disk;  ///< As that path names it.
+    const Vios* server;     ///< Of the first path that was opened.
+    ViosConfig::Disk disk;  ///< As that path names it.
     std::shared_ptr<devices::BlockDevice> device;
   };
   struct Lan {
@@ -41,7 +44,7 @@ struct Fabric {
 
     /// The device of a LUN, opened if no other path has done so. Throws std::runtime_error, also if the path
     /// would be one by a second server to a LUN that may have one.
-    std::shared_ptr<devices::BlockDevice> open(const Vios& server, const ViosConfig::Disk& disk);
+    std::shared_ptr<devices::BlockDevice> open(const Vios& server, const std::string& backing);
     /// Takes the reservation of each LUN, or none. Throws std::runtime_error naming disk and holder.
     void reserve(const hypervisor::SystemIdentity& identity);
     void release();
@@ -52,6 +55,7 @@ struct Fabric {
   /// Never taken by a worker, a receiver or an hcall, so it may be held while those are waited for.
   std::mutex lock;
   std::map<u32, Client> clients;  ///< By partition number.
+  std::function<void(const hypervisor::Partition&)> before_media_change;
   EthernetSwitch lan_switch;
 };
 
@@ -66,8 +70,8 @@ struct Vios::Private {
   /// The server end of one adapter.
   struct Scsi {
     hypervisor::CrqAdapter* adapter;
-    std::map<u32, std::shared_ptr<devices::BlockDevice>> disks;  ///< By target.
-    std::unique_ptr<VscsiServer> server;                         ///< Null until connect().
+    std::map<u32, std::shared_ptr<ScsiUnit>> units;  ///< By target.
+    std::unique_ptr<VscsiServer> server;             ///< Null until connect().
   };
   /// The Shared Ethernet Adapter.
   struct Bridge {
@@ -78,9 +82,10 @@ struct Vios::Private {
     std::vector<u16> vlans;  ///< That it bridges now: another server's may be preferred.
   };
 
-  static const ViosConfig::Disk* find(const ViosConfig& config, const std::string& hdisk);
   Vhost vhost(u32 partition, const hypervisor::VirtualScsiSlot& slot);
   std::string vtd(u32 partition, const hypervisor::DiskMapping& disk);
+  /// The drive of a mapping. It and what is in it are there as long as the partition is defined.
+  std::shared_ptr<OpticalDrive> drive(const std::string& partition, const hypervisor::DiskMapping& disk);
 
   /// Checks and opens everything that connect() will need, and so can fail: throws std::runtime_error.
   void prepare(const Vios& vios, Fabric::Client& client);
@@ -98,6 +103,8 @@ struct Vios::Private {
   std::map<u32, std::vector<Scsi>> attachments;  ///< By partition number.
   std::map<std::pair<u32, u32>, Vhost> vhosts;
   std::map<std::tuple<u32, u32, u32>, std::string> vtds;
+  /// By name of the partition, slot and target.
+  std::map<std::tuple<std::string, u32, u32>, std::shared_ptr<OpticalDrive>> drives;
   std::unique_ptr<Bridge> sea;  ///< Null: there is none, or the server is shut down.
   std::unique_ptr<MoverService> mover_service;
 };

@@ -3,6 +3,7 @@
 #include <set>
 #include <stdexcept>
 
+#include "devices/file_block.h"
 #include "vios/private.h"
 
 namespace baton::vios {
@@ -23,6 +24,20 @@ std::string ServerName::text() const {
 
 Vios::Vios(hypervisor::ManagedSystem& system, ViosConfig config, Fabric& fabric)
     : system_(system), config_(std::move(config)), p_(std::make_unique<Private>(fabric)) {
+  for (const auto& group : config_.volume_groups)
+    groups_.push_back(std::make_unique<VolumeGroup>(group.name, group.directory, group.bytes));
+  for (const auto& wanted : config_.logical_volumes) {
+    const auto found = logical_volume(wanted.name);
+    if (!found) {
+      make_logical_volume(wanted.name, wanted.group, wanted.bytes);
+    } else if (found->group != wanted.group || found->bytes != wanted.bytes) {
+      throw std::runtime_error(
+          "The logical volume " + wanted.name + " of " + config_.name + " is in " + found->group +
+          " and has " + std::to_string(found->bytes >> 20) +
+          " MB already; write that in the configuration, or take it out there and remove "
+          "the volume with rmlv.");
+    }
+  }
   if (config_.msp) p_->mover_service = std::make_unique<MoverService>(system.vasi());
 }
 
@@ -32,11 +47,6 @@ bool Vios::running() const { return p_->running; }
 MoverService* Vios::mover_service() { return p_->mover_service.get(); }
 
 // -- names
-
-const ViosConfig::Disk* Vios::Private::find(const ViosConfig& config, const std::string& hdisk) {
-  const auto found = std::ranges::find(config.disks, hdisk, &ViosConfig::Disk::name);
-  return found == config.disks.end() ? nullptr : &*found;
-}
 
 Vios::Private::Vhost Vios::Private::vhost(u32 partition, const hypervisor::VirtualScsiSlot& slot) {
   const auto key = std::make_pair(partition, slot.slot);
@@ -58,9 +68,20 @@ std::string Vios::Private::vtd(u32 partition, const hypervisor::DiskMapping& dis
   const auto taken = [&](const std::string& name) {
     return std::ranges::any_of(vtds, [&](const auto& entry) { return entry.second == name; });
   };
+  const std::string kind = disk.optical ? "vtopt" : "vtscsi";
   u32 number = 0;
-  while (taken("vtscsi" + std::to_string(number))) number++;
-  return vtds[key] = "vtscsi" + std::to_string(number);
+  while (taken(kind + std::to_string(number))) number++;
+  return vtds[key] = kind + std::to_string(number);
+}
+
+std::shared_ptr<OpticalDrive> Vios::Private::drive(const std::string& partition,
+                                                   const hypervisor::DiskMapping& disk) {
+  auto& found = drives[{partition, disk.slot, disk.target}];
+  // Another drive in another system, but the same one to its partition after a move.
+  if (!found)
+    found = std::make_shared<OpticalDrive>("vtopt " + partition + " " + std::to_string(disk.slot) + " " +
+                                           std::to_string(disk.target));
+  return found;
 }
 
 // -- attachment
@@ -82,12 +103,16 @@ void Vios::Private::prepare(const Vios& vios, Fabric::Client& client) {
       if (disk.target > kHighestTarget)
         fail("disk " + disk.backing + ": target " + std::to_string(disk.target) + " is above " +
              std::to_string(kHighestTarget));
-      if (scsi.disks.contains(disk.target))
+      if (scsi.units.contains(disk.target))
         fail("target " + std::to_string(disk.target) + " of slot " + std::to_string(slot.slot) +
              " is used twice");
-      const auto* known = find(vios.config_, disk.backing);
-      if (!known) fail("the VIOS " + vios.config_.name + " has no disk " + disk.backing);
-      scsi.disks[disk.target] = client.open(vios, *known);
+      if (disk.optical) {
+        scsi.units[disk.target] = drive(client.partition->name(), disk);
+      } else {
+        if (!vios.disk(disk.backing) && !vios.logical_volume(disk.backing))
+          fail("the VIOS " + vios.config_.name + " has no disk " + disk.backing);
+        scsi.units[disk.target] = std::make_shared<ScsiDisk>(client.open(vios, disk.backing));
+      }
     }
     prepared.push_back(std::move(scsi));
   }
@@ -100,8 +125,7 @@ void Vios::Private::connect(const Vios& vios, Fabric::Client& client) {
         VscsiServer::Client{*scsi.adapter->tce(),
                             [adapter = scsi.adapter](const auto& entry) { return adapter->deliver(entry); }},
         vios.config_.name, vios.config_.id);
-    for (const auto& [target, device] : scsi.disks)
-      scsi.server->map(target, std::make_shared<ScsiDisk>(device));
+    for (const auto& [target, unit] : scsi.units) scsi.server->map(target, unit);
     if (client.quiet) scsi.server->quiesce();
     scsi.adapter->connect(scsi.server.get());
   }
@@ -194,6 +218,10 @@ std::vector<Mapping> Vios::mappings() const {
   };
   std::erase_if(p_->vhosts, [&](const auto& entry) { return gone(entry.first.first); });
   std::erase_if(p_->vtds, [&](const auto& entry) { return gone(std::get<0>(entry.first)); });
+  std::erase_if(p_->drives, [&](const auto& entry) {
+    return std::ranges::none_of(
+        partitions, [&](const auto& partition) { return partition->name() == std::get<0>(entry.first); });
+  });
 
   std::map<u32, std::vector<Mapping>> by_number;
   for (const auto& partition : partitions) {
@@ -205,15 +233,24 @@ std::vector<Mapping> Vios::mappings() const {
       row.svsa = "vhost" + std::to_string(vhost.number);
       row.physloc = location(system_.identity(), config_.id, vhost.server_slot);
       row.client_id = profile.id;
+      row.client_slot = slot.slot;
       auto& rows = by_number[vhost.number];
       for (const auto& disk : profile.disks) {
         if (disk.slot != slot.slot) continue;
         Mapping target = row;
         target.vtd = p_->vtd(profile.id, disk);
         target.lun = lun_text(disk.target);
-        target.backing = disk.backing;
-        target.status = hdisk_usable(disk.backing) ? "Available" : "Defined";
-        target.backing_physloc = disk_location(*this, system_.identity(), disk.backing);
+        if (disk.optical) {
+          const auto medium = p_->drive(profile.name, disk)->medium();
+          target.kind = Mapping::Kind::kOptical;
+          target.backing = medium ? medium->name() : "";
+          target.status = "Available";
+        } else {
+          if (logical_volume(disk.backing)) target.kind = Mapping::Kind::kLogicalVolume;
+          target.backing = disk.backing;
+          target.status = usable(disk.backing) ? "Available" : "Defined";
+          target.backing_physloc = disk_location(*this, system_.identity(), disk.backing);
+        }
         rows.push_back(std::move(target));
       }
       if (rows.empty()) rows.push_back(std::move(row));
@@ -224,7 +261,16 @@ std::vector<Mapping> Vios::mappings() const {
   return all;
 }
 
-const ViosConfig::Disk* Vios::disk(const std::string& hdisk) const { return Private::find(config_, hdisk); }
+const ViosConfig::Disk* Vios::disk(const std::string& hdisk) const {
+  const auto found = std::ranges::find(config_.disks, hdisk, &ViosConfig::Disk::name);
+  return found == config_.disks.end() ? nullptr : &*found;
+}
+
+std::optional<LogicalVolume> Vios::logical_volume(const std::string& name) const {
+  for (const auto& group : groups_)
+    if (auto found = group->find(name)) return found;
+  return {};
+}
 
 u32 Vios::free_virtual_slots() const {
   std::set<std::string> used;
@@ -238,34 +284,123 @@ u32 Vios::server_slot(u32 partition, const hypervisor::VirtualScsiSlot& slot) co
   return p_->vhost(partition, slot).server_slot;
 }
 
-std::string Vios::unique_id(const std::string& hdisk) const {
-  const auto* disk = Private::find(config_, hdisk);
-  if (!disk) throw std::runtime_error("the VIOS " + config_.name + " has no disk " + hdisk);
-  return devices::open_block_device(disk->uri)->unique_id();
+std::shared_ptr<devices::BlockDevice> Vios::open(const std::string& backing) const {
+  if (const auto* hdisk = disk(backing)) return devices::open_block_device(hdisk->uri);
+  if (const auto volume = logical_volume(backing))
+    return devices::open_file_block(volume->path, volume->path, volume->unique_id);
+  throw std::runtime_error("the VIOS " + config_.name + " has no disk " + backing);
 }
 
-bool Vios::hdisk_usable(const std::string& hdisk) const {
+std::string Vios::unique_id(const std::string& backing) const { return open(backing)->unique_id(); }
+
+bool Vios::usable(const std::string& backing) const {
   try {
-    unique_id(hdisk);
+    unique_id(backing);
     return true;
   } catch (const std::runtime_error&) {
     return false;
   }
 }
 
-std::string Vios::hdisk_by_unique_id(const std::string& unique_id) const {
+std::string Vios::backing_by_unique_id(const std::string& unique_id) const {
   for (const auto& disk : config_.disks) {
     try {
       if (devices::open_block_device(disk.uri)->unique_id() == unique_id) return disk.name;
     } catch (const std::runtime_error&) {  // A disk that cannot be opened is not visible.
     }
   }
+  for (const auto& group : groups_)
+    for (const LogicalVolume& volume : group->volumes())
+      if (volume.unique_id == unique_id) return volume.name;
   return "";
 }
 
 bool Vios::bridges_vlan(u16 vlan) const {
   return !config_.uplink.empty() &&
          std::ranges::find(config_.bridged_vlans, vlan) != config_.bridged_vlans.end();
+}
+
+// -- logical volumes
+
+LogicalVolume Vios::make_logical_volume(const std::string& name, const std::string& group, u64 bytes) {
+  const auto found = std::ranges::find(groups_, group, [](const auto& each) { return each->name(); });
+  if (found == groups_.end())
+    throw std::runtime_error("the VIOS " + config_.name + " has no volume group " + group +
+                             "; lsvg lists those that it has");
+  if (disk(name) || logical_volume(name))
+    throw std::runtime_error("the VIOS " + config_.name + " has a disk " + name +
+                             " already; give the logical volume another name");
+  return (*found)->create(name, bytes);
+}
+
+void Vios::remove_logical_volume(const std::string& name) {
+  const auto volume = logical_volume(name);
+  if (!volume)
+    throw std::runtime_error("the VIOS " + config_.name + " has no logical volume " + name +
+                             "; lsvg -lv lists those that it has");
+  for (const Mapping& mapping : mappings()) {
+    if (mapping.kind == Mapping::Kind::kLogicalVolume && mapping.backing == name)
+      throw std::runtime_error("the logical volume " + name + " is mapped to partition number " +
+                               std::to_string(mapping.client_id) + " by " + mapping.vtd +
+                               "; take it out of that partition first");
+  }
+  const auto group = std::ranges::find(groups_, volume->group, [](const auto& each) { return each->name(); });
+  (*group)->remove(name);
+}
+
+// -- optical media
+
+std::shared_ptr<OpticalDrive> Vios::drive_to_change(const std::string& vtd) {
+  std::shared_ptr<hypervisor::Partition> owner;
+  std::shared_ptr<OpticalDrive> drive;
+  std::function<void(const hypervisor::Partition&)> ask;
+  {
+    const auto partitions = system_.partitions();
+    std::lock_guard guard(p_->fabric.lock);
+    ask = p_->fabric.before_media_change;
+    for (const auto& partition : partitions) {
+      const auto& profile = partition->profile();
+      for (const auto& disk : profile.disks) {
+        const auto slot = std::ranges::find(profile.scsi, disk.slot, &hypervisor::VirtualScsiSlot::slot);
+        if (slot == profile.scsi.end() || slot->server_id != config_.id) continue;
+        if (p_->vtd(profile.id, disk) != vtd) continue;
+        if (!disk.optical) throw std::runtime_error(vtd + " is a disk, not a drive; lsvopt lists the drives");
+        owner = partition;
+        drive = p_->drive(profile.name, disk);
+      }
+    }
+  }
+  if (!drive) throw std::runtime_error("there is no virtual optical device " + vtd + "; lsvopt lists them");
+  if (owner->outside_events() && owner->state() != hypervisor::PartitionState::kNotActivated)
+    throw std::runtime_error(
+        "the partition " + owner->name() + " of " + vtd +
+        " runs in deterministic mode, where no medium can be changed; shut it down first");
+  if (ask) ask(*owner);
+  return drive;
+}
+
+void Vios::load_medium(const std::string& vtd, const std::string& medium, bool release) {
+  if (config_.media.empty())
+    throw std::runtime_error("the VIOS " + config_.name +
+                             " has no media repository; give media = \"DIRECTORY\" in its [vios]");
+  if (medium.empty() || medium[0] == '.' || medium.find('/') != std::string::npos)
+    throw std::runtime_error("a medium has the name of a file in the media repository, not \"" + medium +
+                             "\"; lsrep lists them");
+  const auto drive = drive_to_change(vtd);
+  const auto image = std::make_shared<const OpticalMedium>(medium, config_.media + "/" + medium);
+  if (release) drive->unload(true);
+  if (drive->load(image)) return;
+  const auto inside = drive->medium();
+  throw std::runtime_error("there is a medium" + (inside ? " (" + inside->name() + ")" : "") + " in " + vtd +
+                           " already; unload it with unloadopt, or give -release");
+}
+
+void Vios::unload_medium(const std::string& vtd, bool release) {
+  const auto drive = drive_to_change(vtd);
+  if (!drive->medium()) throw std::runtime_error("there is no medium in " + vtd);
+  if (!drive->unload(release))
+    throw std::runtime_error("the client has locked the medium in " + vtd +
+                             "; unmount it there, or give -release");
 }
 
 }  // namespace baton::vios

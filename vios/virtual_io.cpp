@@ -18,14 +18,17 @@ using hypervisor::Partition;
 
 // -- the LUNs of a partition
 
-std::shared_ptr<devices::BlockDevice> Fabric::Client::open(const Vios& server, const ViosConfig::Disk& disk) {
-  std::shared_ptr<devices::BlockDevice> device = devices::open_block_device(disk.uri);
+std::shared_ptr<devices::BlockDevice> Fabric::Client::open(const Vios& server, const std::string& backing) {
+  std::shared_ptr<devices::BlockDevice> device = server.open(backing);
+  const ViosConfig::Disk disk = server.disk(backing)
+                                    ? *server.disk(backing)
+                                    : ViosConfig::Disk{.name = backing, .uri = "logical volume"};
   // Two descriptors of one file would be two holders of its reservation.
-  const Lun& lun = luns.try_emplace(device->unique_id(), Lun{&server, &disk, device}).first->second;
+  const Lun& lun = luns.try_emplace(device->unique_id(), Lun{&server, disk, device}).first->second;
   constexpr std::string_view kOneServer = "single_path";
-  for (const ViosConfig::Disk* end : {lun.disk, &disk}) {
+  for (const ViosConfig::Disk* end : {&lun.disk, &disk}) {
     if (lun.server == &server || end->reserve_policy != kOneServer) continue;
-    throw std::runtime_error("partition " + partition->name() + ": " + lun.disk->name + " of " +
+    throw std::runtime_error("partition " + partition->name() + ": " + lun.disk.name + " of " +
                              lun.server->config().name + " and " + disk.name + " of " + server.config().name +
                              " are one LUN, and the reserve policy of " + end->name +
                              " lets one server use it; set reserve_policy = \"no_reserve\" for both");
@@ -44,7 +47,7 @@ void Fabric::Client::reserve(const hypervisor::SystemIdentity& identity) {
         error == EBUSY ? fmt::format("is in use by {}; shut that partition down, or map another disk", holder)
                        : fmt::format("cannot be reserved: {}", std::strerror(error));
     throw std::runtime_error(
-        fmt::format("partition {}: disk {} ({}) {}", partition->name(), lun.disk->name, lun.disk->uri, why));
+        fmt::format("partition {}: disk {} ({}) {}", partition->name(), lun.disk.name, lun.disk.uri, why));
   }
   reserved = true;
 }
@@ -134,6 +137,11 @@ Vios* VirtualIo::mover(const ServerName& name) const {
 void VirtualIo::on_stop(std::function<void(Vios&)> callback) {
   std::lock_guard guard(fabric_->lock);
   stopped_ = std::move(callback);
+}
+
+void VirtualIo::before_media_change(std::function<void(const Partition&)> callback) {
+  std::lock_guard guard(fabric_->lock);
+  fabric_->before_media_change = std::move(callback);
 }
 
 void VirtualIo::stop(Vios& server) {
@@ -320,6 +328,17 @@ void VirtualIo::announce(Partition& partition) {
 bool VirtualIo::bridges_vlan(u16 vlan) const {
   return std::ranges::any_of(
       servers_, [&](const auto& server) { return server->running() && server->bridges_vlan(vlan); });
+}
+
+std::vector<Mapping> VirtualIo::loaded_drives(const Partition& partition) const {
+  std::vector<Mapping> found;
+  for (const auto& server : servers_) {
+    for (Mapping& mapping : server->mappings()) {
+      const bool loaded = mapping.kind == Mapping::Kind::kOptical && !mapping.backing.empty();
+      if (loaded && mapping.client_id == partition.id()) found.push_back(std::move(mapping));
+    }
+  }
+  return found;
 }
 
 bool VirtualIo::mac_in_use(const std::array<u8, 6>& mac) const {

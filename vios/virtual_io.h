@@ -43,6 +43,9 @@ class VirtualIo final : public hypervisor::IoServer {
   void start(Vios& server);
   /// Called after a server was shut down, from the thread that did.
   void on_stop(std::function<void(Vios&)> callback);
+  /// Asked, with no lock held, before a medium of a partition is changed: refuses by std::runtime_error with
+  /// one sentence.
+  void before_media_change(std::function<void(const hypervisor::Partition&)> callback);
 
   // -- hypervisor::IoServer
   void attach(hypervisor::Partition& partition) override;
@@ -51,6 +54,8 @@ class VirtualIo final : public hypervisor::IoServer {
 
   // -- questions
   bool bridges_vlan(u16 vlan) const;  ///< A server that is on does.
+  /// The partition's optical drives that have a medium, whoever serves them.
+  std::vector<Mapping> loaded_drives(const hypervisor::Partition& partition) const;
   bool mac_in_use(const std::array<u8, 6>& mac) const;
   /// True if each virtual SCSI client of the partition whose server is on announced the migration capability
   /// (MAD type 5).

@@ -195,7 +195,7 @@ VscsiServer::~VscsiServer() {
   for (auto& thread : threads_) thread.join();
 }
 
-void VscsiServer::map(u32 target, std::shared_ptr<ScsiDisk> disk) { disks_[target] = std::move(disk); }
+void VscsiServer::map(u32 target, std::shared_ptr<ScsiUnit> unit) { units_[target] = std::move(unit); }
 
 std::string VscsiServer::client_name() const {
   std::lock_guard guard(lock_);
@@ -460,6 +460,7 @@ void VscsiServer::login(const Request& request) {
   if (load_be<u32>(&request.iu[16]) > kMostIu) return reject(kRejectLongIu);
   if (!(load_be<u16>(&request.iu[24]) & (kDirect | kIndirect))) return reject(kRejectFormats);
   logged_in_ = true;
+  for (const auto& [target, unit] : units_) unit->logged_in();
   response[0] = kLoginResponse;
   store_be<u32>(&response[4], kCredits);
   store_be<u64>(&response[8], request.tag);
@@ -499,10 +500,10 @@ void VscsiServer::manage_task(const Request& request) {
     return respond_code(request, kTaskComplete);
   }
   if (function == kAbortTaskSet || function == kClearTaskSet || function == kLunReset) {
-    ScsiDisk* disk = disk_at(lun);
-    if (!disk) return respond_code(request, kFieldsInvalid);
+    ScsiUnit* unit = unit_at(lun);
+    if (!unit) return respond_code(request, kFieldsInvalid);
     wait_until_gone(cancel([&](const Request& other) { return other.lun() == lun; }));
-    if (function == kLunReset) disk->reset();
+    if (function == kLunReset) unit->reset();
     return respond_code(request, kTaskComplete);
   }
   respond_code(request, kTaskNotSupported);
@@ -527,16 +528,16 @@ void VscsiServer::respond_code(const Request& request, u8 code) {
 
 // -- commands
 
-/// The disk of a LUN in logical unit addressing: 0x8000 | target << 8 | bus << 5 | lun, the rest zero.
-ScsiDisk* VscsiServer::disk_at(u64 lun) const {
+/// The unit of a LUN in logical unit addressing: 0x8000 | target << 8 | bus << 5 | lun, the rest zero.
+ScsiUnit* VscsiServer::unit_at(u64 lun) const {
   const u64 first = lun >> 48;
   if (lun & 0xFFFFFFFFFFFF || first >> 14 != 2 || (first & 0xFF) != 0) return nullptr;
-  const auto found = disks_.find(first >> 8 & 0x3F);
-  return found == disks_.end() ? nullptr : found->second.get();
+  const auto found = units_.find(first >> 8 & 0x3F);
+  return found == units_.end() ? nullptr : found->second.get();
 }
 
-/// Commands to an address without a disk: the virtual server itself says what there is.
-ScsiResult VscsiServer::without_disk(std::span<const u8> cdb, u64 lun, Buffer& buffer) {
+/// Commands to an address without a unit: the virtual server itself says what there is.
+ScsiResult VscsiServer::without_unit(std::span<const u8> cdb, u64 lun, Buffer& buffer) {
   const auto reply = [&](std::span<const u8> data, u64 allocation) {
     const auto cut = data.first(std::min({u64{data.size()}, allocation, buffer.in_length()}));
     return buffer.store(cut) ? ScsiResult{} : scsi::kDataPhaseError;
@@ -554,10 +555,10 @@ ScsiResult VscsiServer::without_disk(std::span<const u8> cdb, u64 lun, Buffer& b
     }
     case 0xA0: {  // REPORT LUNS: the whole server.
       if (lun != 0 && lun != kReportLunsWellKnown) return scsi::kLunNotSupported;
-      std::vector<u8> list(8 + disks_.size() * 8);
+      std::vector<u8> list(8 + units_.size() * 8);
       store_be<u32>(list.data(), static_cast<u32>(list.size() - 8));
       std::size_t at = 8;
-      for (const auto& [target, disk] : disks_) {
+      for (const auto& [target, unit] : units_) {
         store_be<u16>(&list[at], static_cast<u16>(0x8000 | target << 8));
         at += 8;
       }
@@ -570,8 +571,8 @@ ScsiResult VscsiServer::without_disk(std::span<const u8> cdb, u64 lun, Buffer& b
 
 ScsiResult VscsiServer::run(Request& request, Buffer& buffer, std::span<u8> scratch) {
   const auto cdb = std::span<const u8>(request.iu).subspan(32, 16);
-  ScsiDisk* disk = disk_at(request.lun());
-  return disk ? disk->execute(cdb, buffer, scratch) : without_disk(cdb, request.lun(), buffer);
+  ScsiUnit* unit = unit_at(request.lun());
+  return unit ? unit->execute(cdb, buffer, scratch) : without_unit(cdb, request.lun(), buffer);
 }
 
 void VscsiServer::command(Request& request, std::span<u8> scratch) {

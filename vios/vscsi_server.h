@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "hypervisor/adapter.h"
-#include "vios/scsi_disk.h"
+#include "vios/scsi_unit.h"
 
 namespace baton::vios {
 
@@ -34,9 +34,8 @@ class VscsiServer final : public hypervisor::CrqServer {
   VscsiServer(Client client, std::string server_name, u32 server_partition = 1, unsigned io_threads = 4);
   ~VscsiServer() override;
 
-  /// Maps a disk to a target id, 0..63. Only before the client can send.
-  void map(u32 target, std::shared_ptr<ScsiDisk> disk);
-  const std::map<u32, std::shared_ptr<ScsiDisk>>& disks() const { return disks_; }
+  /// Maps a unit to a target id, 0..63. Only before the client can send.
+  void map(u32 target, std::shared_ptr<ScsiUnit> unit);
 
   void client_registered() override;
   void client_closed() override;
@@ -69,8 +68,8 @@ class VscsiServer final : public hypervisor::CrqServer {
   void manage_task(const Request& request);
   void command(Request& request, std::span<u8> scratch);
   ScsiResult run(Request& request, Buffer& buffer, std::span<u8> scratch);
-  ScsiResult without_disk(std::span<const u8> cdb, u64 lun, Buffer& buffer);
-  ScsiDisk* disk_at(u64 lun) const;
+  ScsiResult without_unit(std::span<const u8> cdb, u64 lun, Buffer& buffer);
+  ScsiUnit* unit_at(u64 lun) const;
   std::vector<std::shared_ptr<Request>> cancel(const std::function<bool(const Request&)>& which);
   void wait_until_gone(const std::vector<std::shared_ptr<Request>>& requests);
 
@@ -83,7 +82,7 @@ class VscsiServer final : public hypervisor::CrqServer {
   Client client_;
   std::string server_name_;
   u32 server_partition_;
-  std::map<u32, std::shared_ptr<ScsiDisk>> disks_;
+  std::map<u32, std::shared_ptr<ScsiUnit>> units_;
 
   mutable std::mutex lock_;
   std::condition_variable messages_changed_, commands_changed_, idle_;

@@ -113,7 +113,10 @@ class RefusedMoves(harness.Site):
         disk = self.disk()
         source = self.config("POWER6-A", disk=disk, partition=self.partition(disk=True, ethernet=True))
         target = self.config("POWER6-B", "10BA70B", partition=self.partition(memory=16384))
-        self.start("POWER6-A", source.replace(disk + '"\n', disk + '"\nkind = "logical_volume"\nreserve_policy = "single_path"\n'))
+        volume = ('[[vios.volume_group]]\nname = "datavg"\ndirectory = "datavg"\nsize = 64\n[[vios.logical_volume]]\nname = "lv1"\n'
+                  'volume_group = "datavg"\nsize = 16\n[[partition]]\n')
+        source = source.replace(disk + '"\n', disk + '"\nreserve_policy = "single_path"\n').replace("[[partition]]\n", volume)
+        self.start("POWER6-A", source + '[[partition.disk]]\nbacking = "lv1"\nslot = 2\n')
         self.start("POWER6-B", target.replace("processors = 8", 'processors = 8\nmemory_block = "64 MB"'))
         rc, _, errors = self.hmc(f"migrlpar -o v -m POWER6-A -t POWER6-B -p {PARTITION}")
         self.assertNotEqual(rc, 0)

@@ -38,6 +38,7 @@ Site::Site(u32 processors, std::span<const u8> firmware, const cpu::EngineOption
       .write(reinterpret_cast<const char*>(firmware.data()), static_cast<std::streamsize>(firmware.size()));
   vios::ViosConfig config;
   config.disks = {{"hdisk0", "file:" + disk.string()}};
+  config.media = directory_.string();
   vios_ = std::make_unique<vios::VirtualIo>(system_, std::vector{config});
   system_.set_io_server(vios_.get());
   Profile profile;
@@ -48,8 +49,9 @@ Site::Site(u32 processors, std::span<const u8> firmware, const cpu::EngineOption
   profile.firmware = image.string();
   profile.scsi = {{2, 0}};
   profile.ethernet = {{3, {}, 1, {}}};
-  profile.disks = {{2, "", "hdisk0", 1}};
+  profile.disks = {{2, "", "hdisk0", 1}, {2, "", "", 2, true}};
   partition_ = system_.create(profile);
+  vios_->servers().front()->load_medium("vtopt0", "lun0.img", false);
 }
 
 Site::~Site() {
@@ -134,11 +136,12 @@ void fill_arena(Random& random, cpu::Memory& memory) {
           store_be<u16>(&data[24], static_cast<u16>(random.below(8)));
         } else {
           data[5] = random.pick({u8{0x10}, u8{0x01}, u8{0x20}, u8{0x02}, u8{0}});
-          store_be<u64>(&data[16],
-                        random.pick({u64{0x8100000000000000}, u64{0x8000000000000000}, random.next()}));
+          store_be<u64>(&data[20], random.pick({u64{0x8100000000000000}, u64{0x8200000000000000},
+                                                u64{0x8000000000000000}, random.next()}));
           data[32] =
               random.pick({u8{0x28}, u8{0x2A}, u8{0x12}, u8{0x00}, u8{0x25}, u8{0xA0}, u8{0x1A}, u8{0x5A},
-                           u8{0x88}, u8{0x8A}, u8{0x35}, u8{0x9E}, u8{0x03}, u8{0x42}, u8{0x5F}, u8{0x41}});
+                           u8{0x88}, u8{0x8A}, u8{0x35}, u8{0x9E}, u8{0x03}, u8{0x42}, u8{0x5F}, u8{0x41},
+                           u8{0x43}, u8{0x46}, u8{0x4A}, u8{0x1B}, u8{0x1E}, u8{0xA8}});
           for (int b = 33; b < 48; b++) data[b] = random.below(2) ? 0 : static_cast<u8>(random.below(16));
           store_be<u64>(&data[48], random.below(kArena));
           store_be<u32>(&data[60], static_cast<u32>(random.below(1 << 16)));

@@ -60,6 +60,44 @@ TEST(Config, ReadsASystem) {
   EXPECT_EQ(config.mover_address, "127.0.0.1");
 }
 
+TEST(Config, LocalStorageAndMedia) {
+  const Config config = parse_config(R"(
+[system]
+name = "A"
+[vios]
+media = "images"
+[[vios.volume_group]]
+name = "datavg"
+directory = "vg"
+size = "1 GB"
+[[vios.logical_volume]]
+name = "lv1"
+volume_group = "datavg"
+size = 64
+[[partition]]
+name = "one"
+[[partition.disk]]
+backing = "lv1"
+[[partition.disk]]
+backing = "made_with_mklv"
+[[partition.optical]]
+vtd = "cd"
+)",
+                                     kPath);
+  const vios::ViosConfig& server = config.servers.at(0);
+  EXPECT_EQ(server.media, "/etc/baton/images");
+  EXPECT_EQ(server.volume_groups.at(0).directory, "/etc/baton/vg");
+  EXPECT_EQ(server.volume_groups[0].bytes, 1ull << 30);
+  EXPECT_EQ(server.logical_volumes.at(0).bytes, 64ull << 20);
+  const auto& disks = config.partitions.at(0).disks;
+  ASSERT_EQ(disks.size(), 3u);
+  EXPECT_FALSE(disks[1].optical);
+  EXPECT_TRUE(disks[2].optical);
+  EXPECT_EQ(disks[2].vtd, "cd");
+  EXPECT_EQ(disks[2].target, 2u);
+  EXPECT_EQ(config.partitions[0].scsi.size(), 1u) << "one adapter for all";
+}
+
 TEST(Config, TheExampleIsSound) {
   const Config config = load_config(EXAMPLE_CONFIG);
   EXPECT_EQ(config.partitions.size(), 1u);
@@ -97,8 +135,31 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[system]\nname = \"A\"\ntls_key = \"a.key\"\n", "1", "all three or none"},
         Wrong{"[system]\nname = \"A\"\nmemory_block = 48\n", "3", "16, 32, 64"},
         Wrong{"[system]\nname = \"A\"\n[vios]\n[[vios.disk]]\nname = \"hdisk0\"\nuri = \"file:x\"\nkind = "
-              "\"tape\"\n",
-              "7", "logical_volume"},
+              "\"lun\"\n",
+              "7", "is not a key of ours"},
+        Wrong{"[system]\nname = \"A\"\n[vios]\n[[vios.volume_group]]\nname = \"vg\"\nsize = \"1 GB\"\n", "4",
+              "\"directory\" in [vios.volume_group] is missing"},
+        Wrong{"[system]\nname = \"A\"\n[vios]\n[[vios.volume_group]]\nname = \"vg\"\ndirectory = "
+              "\"vg\"\nsize = 17\n",
+              "7", "multiple of 16 MB"},
+        Wrong{"[system]\nname = \"A\"\n[vios]\n[[vios.logical_volume]]\nname = \"lv\"\nvolume_group = "
+              "\"vg\"\nsize = 16\n",
+              "6", "[[vios.volume_group]]"},
+        Wrong{"[system]\nname = \"A\"\n[vios]\n[[vios.disk]]\nname = \"d\"\nuri = "
+              "\"file:x\"\n[[vios.volume_group]]\nname = \"vg\"\n"
+              "directory = \"vg\"\nsize = 64\n[[vios.logical_volume]]\nname = \"d\"\nvolume_group = \"vg\"\n"
+              "size = 16\n",
+              "12", "twice"},
+        Wrong{"[system]\nname = \"A\"\n[vios]\n[[vios.volume_group]]\nname = \"vg\"\ndirectory = "
+              "\"vg\"\nsize = 64\n"
+              "[[vios.logical_volume]]\nname = \"a.b\"\n",
+              "8", "is missing"},
+        Wrong{"[system]\nname = \"A\"\n[[partition]]\nname = \"p\"\n[[partition.optical]]\nbacking = \"x\"\n",
+              "6", "is not a key of ours"},
+        Wrong{"[system]\nname = \"A\"\n[[partition]]\nname = "
+              "\"p\"\n[[partition.optical]]\n[[partition.optical]]\n"
+              "target = 0\n",
+              "7", "another device of the slot"},
         Wrong{"[system]\nname = \"A\"\ncontrol = \"0.0.0.0:80\"\n", "3", "unix:PATH"},
         Wrong{"[system]\nname = \"A\"\n[[partition]]\nname = \"p\"\nmemory =\n", "5", "not TOML"},
         Wrong{

@@ -119,9 +119,9 @@ TEST_F(ConsoleTest, ListsInTheGrammarOfTheHmc) {
   EXPECT_EQ(
       out(),
       "lpar_name=vios1,lpar_id=1,slot_num=11,state=1,is_required=1,adapter_type=server,remote_lpar_id=2,"
-      "remote_lpar_name=lpar1,remote_slot_num=2\n"
+      "remote_lpar_name=lpar1,remote_slot_num=2,backing_devices=0x8000000000000000/disk/hdiskA\n"
       "lpar_name=lpar1,lpar_id=2,slot_num=2,state=0,is_required=1,adapter_type=client,remote_lpar_id=1,"
-      "remote_lpar_name=vios1,remote_slot_num=11\n");
+      "remote_lpar_name=vios1,remote_slot_num=11,backing_devices=0x8000000000000000/disk/hdiskA\n");
   EXPECT_EQ(run("lsrefcode -r lpar -m A -F lpar_name,refcode"), 0);
   EXPECT_EQ(run("lslparmigr -r lpar -m A -F name,migration_state"), 0);
   EXPECT_EQ(out(), "lpar1,Not Migrating\n");

@@ -93,6 +93,43 @@ TEST_F(Suspend, WhatStandsInTheWayLeavesTheFile) {
   a_.system.find("lpar1")->power_off();
 }
 
+TEST_F(Suspend, BackingDevicesOfOneSystem) {
+  hypervisor::Profile profile = partition_->profile();
+  profile.name = "lpar2";
+  profile.id = 3;
+  profile.disks = {{2, "", "lv1", 0}, {2, "", "", 1, true}};
+  vios::ViosConfig config;
+  config.disks = {{.name = "hdisk0", .uri = directory_.disk("lun0")}};
+  config.volume_groups = {{"datavg", directory_.path() / "datavg", 64 << 20}};
+  config.logical_volumes = {{"lv1", "datavg", 16 << 20}};
+  config.media = directory_.path();
+  hypervisor::ManagedSystem own(
+      {.name = "C", .type_model = "9117-MMA", .serial = "10BA70C", .memory = 1ull << 30, .processors = 4},
+      "");
+  vios::VirtualIo io(own, {config});
+  own.set_io_server(&io);
+  Mover mover(own, io, "127.0.0.1");
+  vios::Vios& server = *io.servers().front();
+  const auto partition = own.create(profile);
+  partition->power_on();
+  wait_for([&] { return counter(*partition) > 10; });
+  server.load_medium("vtopt0", "lun0", false);
+  try {
+    mover.suspend(partition, path_);
+    ADD_FAILURE() << "with a medium";
+  } catch (const std::runtime_error& problem) {
+    EXPECT_NE(std::string(problem.what()).find("lun0 is loaded in vtopt0 of lpar2"), std::string::npos);
+  }
+  server.unload_medium("vtopt0", false);
+  mover.suspend(partition, path_);
+  EXPECT_THROW(b_.mover.resume(path_), Refused) << "nobody else has the volume";
+  const auto resumed = mover.resume(path_);
+  EXPECT_EQ(resumed->profile().disks.at(0).backing, "lv1");
+  EXPECT_TRUE(resumed->profile().disks.at(1).optical);
+  wait_for([&] { return counter(*resumed) > 10; });
+  resumed->power_off();
+}
+
 TEST_F(Suspend, DamagedFilesAreRefused) {
   EXPECT_THROW(a_.mover.suspend(partition_, path_), std::runtime_error) << "it is off";
   partition_->power_on();

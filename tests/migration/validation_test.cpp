@@ -31,6 +31,7 @@ struct Scene {
   vios::ServerName source_mover;
   std::vector<ScsiMapping> mappings;
   hypervisor::Profile profile = small_profile("hdisk0");
+  std::string medium;  ///< That is loaded into vtopt0.
   u32 source_moves = 0, target_moves = 0;
   /// What the source tells, after it is made and before it is told.
   std::function<void(Description&)> describe;
@@ -96,6 +97,7 @@ class Validation : public testing::Test {
   Scene scene() {
     Scene s;
     s.source_vios.disks = {{.name = "hdisk0", .uri = directory_.disk("lun0")}};
+    s.source_vios.media = directory_.path();
     s.target_vios.disks = {{.name = "hdisk9", .uri = directory_.disk("lun0")}};
     s.profile.firmware = firmware();
     return s;
@@ -123,6 +125,7 @@ class Validation : public testing::Test {
     source.set_io_server(&source_vios);
     target.set_io_server(&target_vios);
     const auto partition = source.create(s.profile);
+    if (!s.medium.empty()) source_vios.servers().front()->load_medium("vtopt0", s.medium, false);
     if (s.neighbour) target.create(*s.neighbour);
     GuestAgent agent(partition);
     if (s.running) {
@@ -147,7 +150,8 @@ class Validation : public testing::Test {
     d.time_of_day_ns = time_of_day_ns();
     d.profile = partition->profile();
     for (const auto& disk : d.profile.disks)
-      d.disk_ids.push_back(source_vios.server_of(d.profile, disk.slot)->unique_id(disk.backing));
+      d.disk_ids.push_back(
+          disk.optical ? "" : source_vios.server_of(d.profile, disk.slot)->unique_id(disk.backing));
     d.wanted_mappings = s.mappings;
     d.bridged_vlans = {1};
     for (auto& slot : d.profile.ethernet) slot.pvid = 2;  // Not bridged at the source.
@@ -184,6 +188,18 @@ void two_paths(Scene& s) {
   second_servers(s);
   s.profile.scsi.push_back({.slot = 4, .server_slot = 0, .server_id = 9});
   s.profile.disks.push_back({.slot = 4, .vtd = "", .backing = "hdisk0b", .target = 0});
+}
+
+void with_a_drive(Scene& s) {
+  s.profile.disks.push_back({.slot = 2, .vtd = "", .backing = "", .target = 5, .optical = true});
+}
+
+/// Instead of the LUN. Nobody else has it, but the destination is not asked for it if it is not described.
+void on_a_logical_volume(Scene& s, bool alone) {
+  s.source_vios.volume_groups = {{"datavg", s.source_vios.media + "/datavg", 64 << 20}};
+  s.source_vios.logical_volumes = {{"lv1", "datavg", 16 << 20}};
+  s.profile.disks[0].backing = "lv1";
+  if (alone) s.describe = [](Description& d) { d.disk_ids[0].clear(); };
 }
 
 struct Case {
@@ -240,10 +256,13 @@ const Case kCases[] = {
      [](Scene& s) { s.profile.huge_pages = 2; }},
     {"reserve policy, source", Message::kReservePolicy, kInactive, "single_path",
      [](Scene& s) { s.source_vios.disks[0].reserve_policy = "single_path"; }},
-    {"whole LUNs, no logical volumes", Message::kLogicalVolume, kInactive, "hdisk0",
-     [](Scene& s) { s.source_vios.disks[0].kind = "logical_volume"; }},
-    {"no optical media", Message::kOptical, kInactive, "hdisk0",
-     [](Scene& s) { s.source_vios.disks[0].kind = "optical"; }},
+    {"whole LUNs, no logical volumes", Message::kLogicalVolume, kInactive, "lv1",
+     [](Scene& s) { on_a_logical_volume(s, true); }},
+    {"no optical media", Message::kOptical, kInactive, "lun0 is loaded in vtopt0 of lpar1",
+     [](Scene& s) {
+       with_a_drive(s);
+       s.medium = "lun0";
+     }},
     {"virtual SCSI clients can migrate", Message::kClientNotMigratable, kActive, "lpar1",
      [](Scene& s) {
        s.running = true;
@@ -319,6 +338,8 @@ TEST_F(Validation, NothingStandsInTheWay) {
   Scene s = scene();
   EXPECT_TRUE(findings(s, kInactive).empty());
   EXPECT_TRUE(findings(s, kTransparent).empty());
+  with_a_drive(s);  // It is empty.
+  EXPECT_TRUE(findings(s, kTransparent).empty());
   s.running = true;
   s.hello = "hello baton-agent 1 pmig=yes";
   s.answer = "0";
@@ -376,8 +397,7 @@ TEST_F(Validation, EveryCheckFailsAlone) {
 TEST_F(Validation, AllFailuresAreReportedAtOnce) {
   Scene s = scene();
   s.source_vios.msp = false;
-  s.source_vios.disks[0].kind = "logical_volume";
-  s.target_vios.disks.clear();
+  on_a_logical_volume(s, false);
   s.target.memory = 32 << 20;
   s.target.processors = 1;
   s.running = true;
@@ -480,6 +500,33 @@ TEST_F(Choice, KeepsRedundancy) {
   // Who can choose least comes first.
   EXPECT_EQ(chosen({{"x", "y"}, {"x"}}, described({{"x", 1}, {"x", 9}, {"y", 9}})),
             (Names{"vios1", "vios2", "vios1"}));
+}
+
+TEST_F(Choice, ADriveArrivesEmptyWhereItsSlotIsServed) {
+  hypervisor::ManagedSystem target(Scene().target, "");
+  vios::ViosConfig config;
+  config.disks = {{.name = "hdisk4", .uri = directory_.disk("x")}};
+  vios::VirtualIo io(target, {config});
+  target.set_io_server(&io);
+  Description d = described({{"x", 1}});
+  d.disk_ids[0] = devices::open_block_device(directory_.disk("x"))->unique_id();
+  d.profile.disks.push_back({.slot = 2, .vtd = "vtopt3", .backing = "", .target = 1, .optical = true});
+  d.profile.disks.push_back({.slot = 2, .vtd = "installer", .backing = "", .target = 2, .optical = true});
+  d.disk_ids.resize(3);
+  const hypervisor::Profile profile = shell_profile(target, io, decode(encode(d)));
+  ASSERT_EQ(profile.disks.size(), 3u);
+  EXPECT_EQ(profile.disks[0].backing, "hdisk4");
+  EXPECT_TRUE(profile.disks[1].optical && profile.disks[2].optical);
+  EXPECT_EQ(profile.disks[1].vtd, "") << "chosen anew";
+  EXPECT_EQ(profile.disks[2].vtd, "installer");
+  const auto shell = target.create(profile);
+  const auto mappings = io.servers().front()->mappings();
+  ASSERT_EQ(mappings.size(), 3u);
+  EXPECT_EQ(mappings[1].vtd, "vtopt0");
+  EXPECT_TRUE(io.loaded_drives(*shell).empty());
+  // One with a backing device makes no sense.
+  d.profile.disks[1].backing = "hdisk0";
+  EXPECT_THROW(decode(encode(d)), std::runtime_error);
 }
 
 /// docs/migration.md has each check with its code, and each code with what it means.

@@ -18,6 +18,8 @@
 #include "cpu/memory.h"
 #include "devices/block.h"
 #include "hypervisor/tce.h"
+#include "vios/optical_drive.h"
+#include "vios/scsi_disk.h"
 #include "vios/vscsi_server.h"
 
 namespace baton::vios::testing {
@@ -87,6 +89,30 @@ class MemoryDisk final : public devices::BlockDevice {
   std::mutex lock_, hold_lock_;
   std::condition_variable hold_changed_;
   bool held_ = false;
+};
+
+/// Memory of an initiator, all of it mapped.
+class PlainBuffer final : public ScsiBuffer {
+ public:
+  explicit PlainBuffer(u64 room, std::vector<u8> out = {}) : out_(std::move(out)), room_(room) {}
+  u64 out_length() const override { return out_.size(); }
+  u64 in_length() const override { return room_; }
+  bool fetch(std::span<u8> to) override {
+    if (to.size() > out_.size() - at_) return false;
+    std::copy_n(out_.begin() + static_cast<long>(at_), to.size(), to.begin());
+    at_ += to.size();
+    return true;
+  }
+  bool store(std::span<const u8> data) override {
+    if (data.size() > room_ - in.size()) return false;
+    in.insert(in.end(), data.begin(), data.end());
+    return true;
+  }
+  std::vector<u8> in;
+
+ private:
+  std::vector<u8> out_;
+  u64 at_ = 0, room_;
 };
 
 struct Response {

@@ -8,29 +8,6 @@
 namespace baton::vios::testing {
 namespace {
 
-class PlainBuffer final : public ScsiBuffer {
- public:
-  explicit PlainBuffer(u64 room, std::vector<u8> out = {}) : out_(std::move(out)), room_(room) {}
-  u64 out_length() const override { return out_.size(); }
-  u64 in_length() const override { return room_; }
-  bool fetch(std::span<u8> to) override {
-    if (to.size() > out_.size() - at_) return false;
-    std::copy_n(out_.begin() + static_cast<long>(at_), to.size(), to.begin());
-    at_ += to.size();
-    return true;
-  }
-  bool store(std::span<const u8> data) override {
-    if (data.size() > room_ - in.size()) return false;
-    in.insert(in.end(), data.begin(), data.end());
-    return true;
-  }
-  std::vector<u8> in;
-
- private:
-  std::vector<u8> out_;
-  u64 at_ = 0, room_;
-};
-
 class ScsiDiskTest : public ::testing::Test {
  protected:
   ScsiResult run(std::vector<u8> cdb, std::vector<u8> out = {}, u64 room = 1 << 20) {

@@ -108,9 +108,9 @@ TEST_F(ViosTest, LunsAreRecognisedAcrossSystems) {
   auto other = config("vios2");
   std::swap(other.disks[0].name, other.disks[1].name);
   VirtualIo there(b_, {other});
-  EXPECT_EQ(there.servers().front()->hdisk_by_unique_id(here.servers().front()->unique_id("hdisk0")),
+  EXPECT_EQ(there.servers().front()->backing_by_unique_id(here.servers().front()->unique_id("hdisk0")),
             "hdisk1");
-  EXPECT_EQ(there.servers().front()->hdisk_by_unique_id("nothing"), "");
+  EXPECT_EQ(there.servers().front()->backing_by_unique_id("nothing"), "");
   EXPECT_NE(failure([&] { (void)here.servers().front()->unique_id("hdisk2"); }), "");
   EXPECT_FALSE(here.bridges_vlan(1));
 }
@@ -413,6 +413,166 @@ TEST_F(ViosTest, OtherCommands) {
     EXPECT_NE(vios.servers().front()->padmin(wrong, text), 0) << wrong;
     EXPECT_EQ(std::ranges::count(text, '\n'), 1) << wrong << ": " << text;
   }
+}
+
+class BackingTest : public ViosTest {
+ protected:
+  ViosConfig config(const std::string& name) {
+    ViosConfig config = ViosTest::config(name);
+    config.volume_groups = {{name + "vg", directory_ / (name + "vg"), 64 << 20}};
+    config.logical_volumes = {{"lv_data", name + "vg", 32 << 20}};
+    config.media = directory_ / "media";
+    fs::create_directory(directory_ / "media");
+    for (const char* medium : {"a.iso", "b.iso"}) std::ofstream(directory_ / "media" / medium) << "an image";
+    return config;
+  }
+  /// A disk, a logical volume and two drives.
+  static Profile profile(u32 id, const std::string& name) {
+    Profile profile = ViosTest::profile(id, name);
+    profile.disks.push_back({2, "", "lv_data", 2});
+    for (const u32 target : {3u, 4u}) profile.disks.push_back({2, "", "", target, true});
+    return profile;
+  }
+  /// What a command says; it must go well.
+  static std::string good(Vios& server, const std::string& command) {
+    std::string text;
+    EXPECT_EQ(server.padmin(command, text), 0) << command << ": " << text;
+    return text;
+  }
+  /// The same of one that must not: one sentence.
+  static std::string bad(Vios& server, const std::string& command) {
+    std::string text;
+    EXPECT_NE(server.padmin(command, text), 0) << command;
+    EXPECT_EQ(std::ranges::count(text, '\n'), 1) << command << ": " << text;
+    return text;
+  }
+};
+
+TEST_F(BackingTest, LogicalVolumes) {
+  auto io = std::make_unique<VirtualIo>(a_, std::vector{config("vios1")});
+  VirtualIo elsewhere(b_, {config("vios2")});
+  Vios* server = io->servers().front().get();
+  auto one = a_.create(profile(2, "one"));
+  io->attach(*one);
+  EXPECT_EQ(good(*server, "lsmap -all -type lv -fmt : -field vtd status lun backing bdphysloc"),
+            "vtscsi1:Available:0x8200000000000000:lv_data:\n");
+  EXPECT_EQ(good(*server, "lsmap -all -type file_opt -fmt : -field vtd backing"), "vtopt0::vtopt1:\n");
+  EXPECT_NE(good(*server, "lsdev -virtual").find("Virtual Target Device - Logical Volume"),
+            std::string::npos);
+  EXPECT_EQ(good(*server, "lsvg"), "vios1vg\n");
+  EXPECT_NE(good(*server, "lsvg vios1vg").find("FREE PPs        2\n"), std::string::npos)
+      << good(*server, "lsvg vios1vg");
+  EXPECT_EQ(good(*server, "mklv -lv scratch vios1vg 16M"), "scratch\n");
+  EXPECT_EQ(good(*server, "mklv vios1vg 1"), "lv00\n");
+  EXPECT_EQ(good(*server, "lsvg -lv"),
+            "vios1vg:\nLV NAME  LPs  SIZE(mb)  VTD\nlv00     1    16        N/A\nlv_data  2    32        "
+            "vtscsi1\nscratch  1    16        N/A\n");
+  EXPECT_NE(good(*server, "lsdev -dev scratch -attr").find("volume_group    vios1vg"), std::string::npos);
+  for (const char* wrong :
+       {"mklv", "mklv vios1vg", "mklv vios1vg 1 2", "mklv nothing 1", "mklv vios1vg 1", "mklv vios1vg 0",
+        "mklv vios1vg 1X", "mklv vios1vg 99999999999999999999", "mklv -lv lv_data vios1vg 1",
+        "mklv -lv hdisk0 vios1vg 1", "mklv -lv ../x vios1vg 1", "rmlv", "rmlv nothing", "rmlv hdisk0",
+        "rmlv lv_data", "lsvg nothing", "lsmap -all -type tape"})
+    bad(*server, wrong);
+  EXPECT_NE(bad(*server, "rmlv lv_data").find("vtscsi1"), std::string::npos);
+  good(*server, "rmlv scratch");
+  good(*server, "rmlv lv00");
+  // Its identity is of this system alone, and found there.
+  const std::string id = server->unique_id("lv_data");
+  EXPECT_EQ(server->backing_by_unique_id(id), "lv_data");
+  EXPECT_EQ(elsewhere.servers().front()->backing_by_unique_id(id), "");
+  EXPECT_TRUE(elsewhere.servers().front()->usable("lv_data")) << "that is another one";
+  // It stays when the system is started again.
+  io->detach(*one);
+  io.reset();
+  io = std::make_unique<VirtualIo>(a_, std::vector{config("vios1")});
+  EXPECT_EQ(io->servers().front()->unique_id("lv_data"), id);
+  io.reset();
+  auto larger = config("vios1");
+  larger.logical_volumes[0].bytes = 48 << 20;
+  const auto text = failure([&] { VirtualIo again(a_, {larger}); });
+  EXPECT_NE(text.find("32 MB already"), std::string::npos) << text;
+}
+
+TEST_F(BackingTest, OpticalMedia) {
+  VirtualIo io(a_, {config("vios1")});
+  Vios& server = *io.servers().front();
+  auto one = a_.create(profile(2, "one"));
+  EXPECT_EQ(good(server, "lsvopt"),
+            "VTD     Media     Size(mb)\nvtopt0  No Media  n/a\nvtopt1  No Media  n/a\n");
+  EXPECT_TRUE(io.loaded_drives(*one).empty());
+  good(server, "loadopt -vtd vtopt0 -disk a.iso");  // The partition need not be on.
+  good(server, "loadopt -vtd vtopt1 -disk a.iso");
+  io.attach(*one);
+  EXPECT_EQ(good(server, "lsvopt"), "VTD     Media  Size(mb)\nvtopt0  a.iso  1\nvtopt1  a.iso  1\n");
+  EXPECT_EQ(
+      good(server, "lsrep"),
+      "Name   Size(mb)  Optical        Access\na.iso  1         vtopt0,vtopt1  ro\nb.iso  1         None  "
+      "         ro\n");
+  EXPECT_NE(bad(server, "loadopt -vtd vtopt0 -disk b.iso").find("a.iso"), std::string::npos);
+  good(server, "loadopt -vtd vtopt0 -disk b.iso -release");
+  good(server, "unloadopt -vtd vtopt1");
+  // It stays in the drive, whoever is shut down.
+  io.detach(*one);
+  io.stop(server);
+  io.start(server);
+  io.attach(*one);
+  ASSERT_EQ(io.loaded_drives(*one).size(), 1u);
+  EXPECT_EQ(io.loaded_drives(*one)[0].backing, "b.iso");
+  EXPECT_EQ(io.loaded_drives(*one)[0].vtd, "vtopt0");
+  for (const char* wrong :
+       {"loadopt", "loadopt -vtd vtopt1", "loadopt -disk a.iso", "loadopt -vtd vtopt9 -disk a.iso",
+        "loadopt -vtd vtscsi0 -disk a.iso", "loadopt -vtd vtopt1 -disk none.iso",
+        "loadopt -vtd vtopt1 -disk ../lun0.img", "loadopt -vtd vtopt1 -disk .hidden", "unloadopt",
+        "unloadopt -vtd vtopt1", "unloadopt -vtd vtopt9", "loadopt -vtd vtopt1 -disk a.iso more"})
+    bad(server, wrong);
+  good(server, "unloadopt -vtd vtopt0");
+  io.detach(*one);
+  // Whoever moves partitions can forbid it.
+  io.before_media_change(
+      [](const Partition& partition) { throw std::runtime_error(partition.name() + " moves"); });
+  EXPECT_EQ(bad(server, "loadopt -vtd vtopt1 -disk a.iso"), "one moves\n");
+  io.before_media_change({});
+  // It goes with its partition.
+  good(server, "loadopt -vtd vtopt0 -disk a.iso");
+  a_.remove(2);
+  EXPECT_EQ(good(server, "lsvopt"), "NO VIRTUAL OPTICAL DEVICE FOUND\n");
+  one = a_.create(profile(2, "one"));
+  EXPECT_TRUE(io.loaded_drives(*one).empty());
+}
+
+TEST_F(BackingTest, NoMediumIsChangedInDeterministicMode) {
+  SystemIdentity identity{"POWER6-D", "9117-MMA", "10BA70D", 1 << 30, 8};
+  identity.determinism.on = true;
+  ManagedSystem system{identity, ""};
+  VirtualIo io(system, {config("vios1")});
+  system.set_io_server(&io);
+  std::ofstream firmware(directory_ / "firmware", std::ios::binary);
+  for (int i = 0; i < 0x100; ++i) firmware.write("\x48\0\0\0", 4);  // b .
+  firmware.close();
+  Profile profile = BackingTest::profile(2, "one");
+  profile.firmware = directory_ / "firmware";
+  auto one = system.create(profile);
+  Vios& server = *io.servers().front();
+  good(server, "loadopt -vtd vtopt0 -disk a.iso");
+  one->power_on();
+  EXPECT_NE(bad(server, "unloadopt -vtd vtopt0").find("deterministic"), std::string::npos);
+  one->power_off();
+  good(server, "unloadopt -vtd vtopt0");
+}
+
+TEST_F(BackingTest, WithoutARepository) {
+  auto without = config("vios1");
+  without.media.clear();
+  VirtualIo io(a_, {without});
+  auto one = a_.create(profile(2, "one"));
+  for (const char* command : {"lsrep", "loadopt -vtd vtopt0 -disk a.iso"})
+    EXPECT_NE(bad(*io.servers().front(), command).find("media = "), std::string::npos);
+  without = config("vios1");
+  without.volume_groups[0].directory = directory_ / "vg2";
+  without.media = directory_ / "nothing";
+  VirtualIo other(b_, {without});
+  EXPECT_NE(bad(*other.servers().front(), "lsrep").find("nothing"), std::string::npos);
 }
 
 TEST(Announcer, RepeatsAndStops) {

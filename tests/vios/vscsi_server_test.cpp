@@ -474,6 +474,9 @@ TEST(VscsiNonsense, LongIndirectTableIsRefused) {
 TEST(VscsiNonsense, RandomMessagesDoNotHurt) {
   VscsiBench bench;
   std::mt19937_64 random(20240611);
+  const auto drive = std::make_shared<OpticalDrive>("drive");
+  bench.server->map(2, drive);
+  drive->load(std::make_shared<OpticalMedium>("a.iso", "/proc/self/exe"));
   bench.start();
   for (u64 page = VscsiBench::kData; page < VscsiBench::kData + 0x40000; page += 0x4000)
     bench.tce.put(page, 0);
@@ -484,11 +487,12 @@ TEST(VscsiNonsense, RandomMessagesDoNotHurt) {
     const u64 kind = random() % 8;
     if (kind < 5) {
       iu[0] = kind < 3 ? 2 : static_cast<u8>(random() % 4);
-      if (random() % 2) store_be<u64>(&iu[20], VscsiBench::kTarget1);
+      if (random() % 2)
+        store_be<u64>(&iu[20], random() % 3 ? VscsiBench::kTarget1 : VscsiBench::kTarget1 + (u64{1} << 56));
       iu[5] = static_cast<u8>((random() % 4) << 4 | random() % 4);
-      static constexpr u8 kOpcodes[] = {0x00, 0x03, 0x08, 0x0A, 0x12, 0x1A, 0x25, 0x28,
-                                        0x2A, 0x35, 0x41, 0x42, 0x5A, 0x88, 0x8A, 0x91,
-                                        0x93, 0x9E, 0xA0, 0xA8, 0xAA, 0x2F, 0x8F, 0x2E};
+      static constexpr u8 kOpcodes[] = {0x00, 0x03, 0x08, 0x0A, 0x12, 0x1A, 0x25, 0x28, 0x2A, 0x35,
+                                        0x41, 0x42, 0x5A, 0x88, 0x8A, 0x91, 0x93, 0x9E, 0xA0, 0xA8,
+                                        0xAA, 0x2F, 0x8F, 0x2E, 0x1B, 0x1E, 0x43, 0x46, 0x4A};
       if (random() % 4) iu[32] = kOpcodes[random() % sizeof(kOpcodes)];
       if (random() % 2) store_be<u32>(&iu[34], static_cast<u32>(random() % 0x5000));
       if (random() % 2) store_be<u64>(&iu[48], random() % VscsiBench::kMemory);
