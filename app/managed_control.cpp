@@ -19,6 +19,7 @@
 #include "hmc/records.h"
 #include "migration/messages.h"
 #include "migration/rmc_agent.h"
+#include "migration/stream.h"
 
 namespace baton::app {
 namespace {
@@ -70,6 +71,11 @@ const std::map<std::string, void (*)(MoveOptions&, const std::string&)> kMoveAtt
        constexpr u64 kMegabit = 125'000;
        options.bytes_per_second =
            number_of(value, 1, 1'000'000, "bandwidth is in Mb/s, from 1 to 1000000") * kMegabit;
+     }},
+    {"channels",
+     [](MoveOptions& options, const std::string& value) {
+       static const std::string kRule = fmt::format("channels is from 1 to {}", migration::kMostChannels);
+       options.channels = number_of(value, 1, migration::kMostChannels, kRule);
      }},
     {"compression",
      [](MoveOptions& options, const std::string& value) {

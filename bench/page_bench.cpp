@@ -93,7 +93,8 @@ void first_round(benchmark::State& state, bool tls, Content content) {
     const double start = cpu_seconds();
     FrameWriter writer(*socket);
     PageSender sender(writer, from);
-    sender.skip_unchanged();
+    SentPages sent(from.frames());
+    sender.skip_unchanged(sent);
     for (u64 frame = 0; frame < from.frames(); frame++) sender.add(frame);
     sender.flush();
     sending += cpu_seconds() - start;

@@ -50,9 +50,9 @@ void fill_random(void* out, std::size_t size) {
   }
 }
 
-constexpr const char* kFrameNames[] = {"",        "Memory", "Table",  "Round",   "State",
-                                       "Prepare", "Ready",  "Commit", "Resumed", "Completed",
-                                       "Refused", "Abort",  "Absent", "Want",    "Received"};
+constexpr const char* kFrameNames[] = {"",       "Memory", "Table",    "Round",     "State",   "Prepare",
+                                       "Ready",  "Commit", "Resumed",  "Completed", "Refused", "Abort",
+                                       "Absent", "Want",   "Received", "Drained"};
 static_assert(std::size(kFrameNames) == kFrameTypes + 1);
 
 // In Header::flags.
@@ -102,16 +102,16 @@ u64 longest_payload(FrameType type) {
 }
 
 void Pace::spend(u64 bytes) {
-  if (!bytes_per_second_) return;
+  if (bytes_per_second_) std::this_thread::sleep_until(reserve(bytes, std::chrono::steady_clock::now()));
+}
+
+Pace::Time Pace::reserve(u64 bytes, Time now) {
+  if (!bytes_per_second_) return now;
   const std::chrono::nanoseconds time(
       static_cast<u64>(static_cast<u128>(bytes) * 1'000'000'000 / bytes_per_second_));
-  std::chrono::steady_clock::time_point until;
-  {
-    const std::lock_guard hold(lock_);
-    // What a late awakening left unused may be made up for.
-    until = free_ = std::max(free_, std::chrono::steady_clock::now() - kPaceCredit) + time;
-  }
-  std::this_thread::sleep_until(until);
+  const std::lock_guard hold(lock_);
+  // What a late awakening left unused may be made up for.
+  return free_ = std::max(free_, now - kPaceCredit) + time;
 }
 
 void FrameWriter::send(FrameType type, std::span<const u8> payload) {
@@ -140,7 +140,7 @@ void FrameWriter::send_parts(FrameType type, std::span<const std::span<const u8>
   fail_if_told("before-send", type);
   stream_.write(all);
   fail_if_told("after-send", type);
-  bytes_ += sizeof header + header.length;
+  bytes_.fetch_add(sizeof header + header.length, std::memory_order_relaxed);
 }
 
 void FrameWriter::send_text(FrameType type, std::string_view text) {
@@ -169,9 +169,10 @@ Frame FrameReader::read() {
   ++sequence_;
   bytes_ += sizeof header + header.length;
   fail_if_told("receive", type);
-  if (!(header.flags & kCompressed)) return {type, payload};
+  const u64 bytes = sizeof header + header.length;
+  if (!(header.flags & kCompressed)) return {type, payload, bytes};
   if (!decompressor_) decompressor_.emplace();
-  return {type, decompressor_->decompress(payload, longest_payload(type))};
+  return {type, decompressor_->decompress(payload, longest_payload(type)), bytes};
 }
 
 void write_preamble(ByteStream& stream, const Preamble& preamble) {
@@ -192,7 +193,7 @@ Preamble read_preamble(ByteStream& stream) {
   u32 channel;
   std::memcpy(&preamble.version, bytes + 8, 4);
   std::memcpy(&channel, bytes + 12, 4);
-  if (std::memcmp(bytes, kMagic, 8) != 0 || channel > static_cast<u32>(Channel::kDemand))
+  if (std::memcmp(bytes, kMagic, 8) != 0 || channel > static_cast<u32>(Channel::kPages))
     throw StreamError("This is not a migration stream.");
   if (preamble.version < kOldestStreamVersion || preamble.version > kStreamVersion) {
     throw StreamError("The migration stream has version " + std::to_string(preamble.version) +

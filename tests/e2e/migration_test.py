@@ -57,7 +57,7 @@ class FailedMove(harness.Site):
 
     def test_compressed(self):
         console = self.two_systems()
-        self.do(MOVE + ' -i "compression=zstd"')
+        self.do(MOVE + ' -i "compression=zstd,channels=4"')
         self.runs_on("POWER6-B", "POWER6-A", console)
         self.do(f"migrlpar -o m -m POWER6-B -t POWER6-A -p {PARTITION}")
         self.runs_on("POWER6-A", "POWER6-B", console)

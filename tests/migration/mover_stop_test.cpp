@@ -62,6 +62,7 @@ TEST_P(MoverStop, OneOwnerThatRuns) {
   MoveOptions options;
   options.transparent = true;
   options.post_copy = MoveOptions::PostCopy::kAlways;
+  if (stop.at == FrameType::kDrained) options.channels = 3;
   std::string problem;
   try {
     a_.mover.migrate(partition, remote, options);
@@ -97,6 +98,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Stop{FrameType::kMemory, true, true, false}, Stop{FrameType::kMemory, true, false, false},
         Stop{FrameType::kAbsent, false, true, false}, Stop{FrameType::kAbsent, false, false, false},
+        Stop{FrameType::kDrained, true, true, false}, Stop{FrameType::kDrained, false, true, false},
+        Stop{FrameType::kDrained, true, false, false}, Stop{FrameType::kDrained, false, false, false},
         Stop{FrameType::kState, true, true, false}, Stop{FrameType::kState, false, false, false},
         Stop{FrameType::kPrepare, true, true, false}, Stop{FrameType::kPrepare, false, false, false},
         Stop{FrameType::kReady, true, true, false}, Stop{FrameType::kReady, true, false, false},
