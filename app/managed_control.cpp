@@ -79,8 +79,10 @@ const std::map<std::string, void (*)(MoveOptions&, const std::string&)> kMoveAtt
      }},
     {"compression",
      [](MoveOptions& options, const std::string& value) {
-       options.compress =
-           one_of<bool>(value, {{"zstd", true}, {"none", false}}, "compression is zstd or none");
+       using enum MoveOptions::Compression;
+       options.compression =
+           one_of<MoveOptions::Compression>(value, {{"zstd", kZstd}, {"none", kNone}, {"auto", kWhenItPays}},
+                                            "compression is zstd, none or auto");
      }},
     {"dest_lpar_id",
      [](MoveOptions& options, const std::string& value) {

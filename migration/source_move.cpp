@@ -65,7 +65,8 @@ SourceMove::SourceMove(hypervisor::ManagedSystem& system, vios::VirtualIo& vios,
       departure_(std::move(departure)),
       stream_id_(random_stream_id()),
       pace_(options.bytes_per_second),
-      more_channels_(active ? options.channels - 1 : 0) {
+      more_channels_(active ? options.channels - 1 : 0),
+      choice_(options.channels) {
   record_.change([&](Progress& p) {
     p.stream_id = stream_id_;
     p.partition = partition_->name();
@@ -226,7 +227,9 @@ void SourceMove::write_to_stream() {
 }
 
 void SourceMove::set_compression(FrameWriter& writer) {
-  if (options_.compress) writer.compress();
+  using enum MoveOptions::Compression;
+  if (options_.compression != kNone)
+    writer.compress(options_.compression == kWhenItPays ? &choice_ : nullptr);
 }
 
 void SourceMove::open_page_channels() {
@@ -576,6 +579,10 @@ void SourceMove::leave() {
       "slowed down by {} %",
       p.partition, p.remote_system, p.total_ms, static_cast<double>(p.bytes_transmitted) / 1e6, p.round,
       p.postcopy_pages, p.suspended_ms, p.throttle);
+  if (options_.compression == MoveOptions::Compression::kWhenItPays) {
+    spdlog::info("migmover: {} was compressed {}, after {} changes", p.partition,
+                 choice_.on() ? "in the end" : "no more in the end", choice_.changes());
+  }
   spdlog::info("migmover: {} course (ms): {}", p.partition, record_.course());
 }
 

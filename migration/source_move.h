@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "migration/compression_choice.h"
 #include "migration/description.h"
 #include "migration/migration.h"
 #include "migration/move_record.h"
@@ -131,6 +132,7 @@ class SourceMove final : public hypervisor::VasiOperation {
     std::optional<FrameWriter> writer;
   };
   std::vector<PageChannel> more_channels_;    ///< Beside the stream; as many from the start to the end.
+  CompressionChoice choice_;                  ///< Of compression=auto.
   std::atomic<vios::Vios*> mover_ = nullptr;  ///< Of an active move.
   std::unique_ptr<vios::MoverService::Session> session_;  ///< Of an active move.
   std::optional<PageChannels>

@@ -14,6 +14,8 @@
 #include <sstream>
 #include <thread>
 
+#include "migration/compression_choice.h"
+
 namespace baton::migration {
 namespace {
 
@@ -120,12 +122,30 @@ void FrameWriter::send(FrameType type, std::span<const u8> payload) {
 }
 
 void FrameWriter::send_parts(FrameType type, std::span<const std::span<const u8>> parts) {
+  if (!compressor_ || !may_be_compressed(type)) return write(type, parts, false);
+  using Clock = std::chrono::steady_clock;
+  const bool wanted = !choice_ || choice_->compress_next();
+  const auto start = Clock::now();
   std::span<const u8> packed;
-  if (compressor_ && may_be_compressed(type)) packed = compressor_->compress(parts);
-  if (!packed.empty()) parts = std::span(&packed, 1);
+  if (wanted) packed = compressor_->compress(parts);
+  const bool compressed = !packed.empty();
+  const auto begin = Clock::now();
+  const u64 before = bytes();
+  write(type, compressed ? std::span(&packed, 1) : parts, compressed);
+  if (!choice_) return;
+  u64 plain = 0;
+  for (const std::span<const u8>& part : parts) plain += part.size();
+  choice_->note({.tried = wanted,
+                 .plain = plain,
+                 .written = bytes() - before,
+                 .compressing = begin - start,
+                 .sending = Clock::now() - begin});
+}
+
+void FrameWriter::write(FrameType type, std::span<const std::span<const u8>> parts, bool compressed) {
   std::vector<std::span<const u8>> all(1);
   const bool authenticated = stream_.authenticated();
-  const u32 flags = (packed.empty() ? 0 : kCompressed) | (authenticated ? kAuthenticated : 0);
+  const u32 flags = (compressed ? kCompressed : 0) | (authenticated ? kAuthenticated : 0);
   Header header{static_cast<u32>(type), flags, 0, sequence_++, 0};
   for (const std::span<const u8>& part : parts) {
     header.length += part.size();

@@ -98,6 +98,8 @@ class Pace {
 // makes a process fail at a frame: WHAT is "kill" (the process) or "cut" (the connection, once), WHEN is
 // "before-send", "after-send" or "receive".
 
+class CompressionChoice;
+
 /// Used by one thread at a time.
 class FrameWriter {
  public:
@@ -107,17 +109,22 @@ class FrameWriter {
   /// The payload in up to six parts, so that pages need not be copied together.
   void send_parts(FrameType type, std::span<const std::span<const u8>> parts);
   void send_text(FrameType type, std::string_view text);
-  /// From now on pages are compressed.
-  void compress() { compressor_.emplace(); }
+  /// From now on pages are compressed: all of them, or those that `choice` says.
+  void compress(CompressionChoice* choice = nullptr) {
+    compressor_.emplace();
+    choice_ = choice;
+  }
   /// Written so far, headers included. From any thread.
   u64 bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
  private:
+  void write(FrameType type, std::span<const std::span<const u8>> parts, bool compressed);
   ByteStream& stream_;
   Pace* const pace_;
   u64 sequence_ = 0;
   std::atomic<u64> bytes_{0};
   std::optional<Compressor> compressor_;
+  CompressionChoice* choice_ = nullptr;
 };
 
 class FrameReader {

@@ -268,5 +268,17 @@ TEST_F(Channels, OneWithoutItsStream) {
   }
 }
 
+TEST_F(Channels, CompressionTurnsItselfOnForASlowLink) {
+  const auto partition = start(a_);
+  Relayed remote(b_);
+  MoveOptions options = by(2, PostCopy::kAlways);
+  options.bytes_per_second = 25'000'000;
+  options.compression = MoveOptions::Compression::kWhenItPays;
+  a_.mover.migrate(partition, remote, options);
+  EXPECT_LT(a_.mover.progress_of("lpar1").bytes_transmitted, kStillBytes / 2);
+  expect_whole(b_, a_);
+  b_.system.find("lpar1")->power_off();
+}
+
 }  // namespace
 }  // namespace baton::migration
