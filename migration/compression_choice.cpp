@@ -6,8 +6,9 @@
 namespace baton::migration {
 namespace {
 
-/// It is turned on if a sample promises this share of the cost, and off if it costs more than before: between
-/// the two it stays as it is.
+/// It is turned on if a sample promises this share of the cost, and off if the first window does not keep
+/// that, for a sample is too short to be interrupted as often as a window is, or a later one costs more than
+/// before.
 constexpr double kPromising = 0.8;
 /// A link that takes so many times longer than at the latest sample is worth another one at once.
 constexpr double kSlower = 1.5;
@@ -91,10 +92,11 @@ void CompressionChoice::measure(const Sent& sent) {
     trial_ = settled_ = false;
     return;
   }
-  if (cost > *plain_cost_) {
+  if (cost > (proved_ ? 1 : kPromising) * *plain_cost_) {
     make_longer(sample_gap_);  // The samples promise more than comes of it.
     return turn(false);
   }
+  proved_ = true;
   if (held_up || since_trial_ < trial_gap_) return;
   make_longer(trial_gap_);
   since_trial_ = 0;
@@ -112,7 +114,7 @@ void CompressionChoice::turn(bool on) {
   ++changes_;
   since_trial_ = 0;
   trial_gap_ = kFirstGap;
-  trial_ = settled_ = false;
+  trial_ = settled_ = proved_ = false;
   latest_cost_.reset();
   begin_window();
 }

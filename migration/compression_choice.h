@@ -31,7 +31,7 @@ class CompressionChoice {
   static constexpr u64 kSettleBytes = 1 << 20;  ///< What a channel's buffer takes without the link.
   static constexpr u64 kWindowBytes = 2 << 20;  ///< Plain; as much says what a byte costs.
   /// Ends a window before it has as much: a slow link needs no more.
-  static constexpr std::chrono::milliseconds kLongWindow{50};
+  static constexpr std::chrono::milliseconds kLongWindow{100};
   static constexpr u64 kFirstGap = 4 << 20, kLongestGap = 256 << 20;  ///< Plain, between two trials.
 
  private:
@@ -41,6 +41,7 @@ class CompressionChoice {
   const u64 settle_bytes_;
   mutable std::mutex lock_;
   bool on_ = false, trial_ = false;  ///< A trial while it is on: some payloads go plain.
+  bool proved_ = false;              ///< A window since it was turned on cost as little as was promised.
   bool sampled_ = true;              ///< While it is off: one payload is compressed once this is false.
   u32 changes_ = 0;
   u64 sample_gap_ = 0, trial_gap_ = kFirstGap;  ///< They become longer as long as nothing comes of it.

@@ -146,7 +146,8 @@ using Key = std::array<u8, 32>;
 enum class Channel : u32 {
   kStream,  ///< Everything but...
   kDemand,  ///< ...pages that the target asks for: kWant, and kMemory in answer; and
-  kPages,   ///< some of the pages that go before the target has the partition: kMemory, kTable, kRound.
+  kPages,   ///< some of the pages that go before the target has the partition: kMemory, kTable, kRound,
+            ///< kDrained.
 };
 inline constexpr u32 kMostChannels = 8;  ///< Of a move, for pages: the stream, and those of kPages.
 struct Preamble {

@@ -61,7 +61,7 @@ class FailedMove(harness.Site):
         self.runs_on("POWER6-B", "POWER6-A", console)
         self.do(f"migrlpar -o m -m POWER6-B -t POWER6-A -p {PARTITION}")
         self.runs_on("POWER6-A", "POWER6-B", console)
-        self.do(MOVE + ' -i "compression=auto,channels=2,bandwidth=400"')  # It finds out that the link is slow.
+        self.do(MOVE + ' -i "compression=auto,channels=2,bandwidth=100"')  # It finds out that the link is slow.
         self.runs_on("POWER6-B", "POWER6-A", console)
         (always, found_out), (plain,) = ([float(sent) for sent in re.findall(r"moved to \S+: \d+ ms, ([\d.]+) MB", system.said())]
                                          for system in self.systems)

@@ -272,7 +272,7 @@ TEST_F(Channels, CompressionTurnsItselfOnForASlowLink) {
   const auto partition = start(a_);
   Relayed remote(b_);
   MoveOptions options = by(2, PostCopy::kAlways);
-  options.bytes_per_second = 25'000'000;
+  options.bytes_per_second = 4'000'000;
   options.compression = MoveOptions::Compression::kWhenItPays;
   a_.mover.migrate(partition, remote, options);
   EXPECT_LT(a_.mover.progress_of("lpar1").bytes_transmitted, kStillBytes / 2);

@@ -57,7 +57,7 @@ TEST(CompressionChoice, ASlowLinkGetsItSoonAndKeepsIt) {
   EXPECT_LT(link.plain, link.packed / 10) << "trials are few";
 }
 
-TEST(CompressionChoice, AVerySlowLinkNeedsOnlyWhatATwentiethOfASecondCarries) {
+TEST(CompressionChoice, AVerySlowLinkNeedsOnlyWhatATenthOfASecondCarries) {
   CompressionChoice choice(1);
   Link link{.link_ns = 1000};
   link.send(choice, 3);
