@@ -187,6 +187,7 @@ TEST(PageChannels, WhoeverCallsItOffFindsNothingUnderWay) {
   } catch (const std::runtime_error& problem) {
     EXPECT_STREQ(problem.what(), "off");
   }
+  rig.sender->end_round();
   const u64 bytes = rig.sender->bytes();
   EXPECT_EQ(rig.lost, 0) << "the connections are sound";
   EXPECT_EQ(rig.sender->send({}, frames, ignore, kWhole), frames.size()) << "and can be used";
