@@ -19,6 +19,7 @@
 #include "hmc/records.h"
 #include "migration/messages.h"
 #include "migration/rmc_agent.h"
+#include "migration/stream.h"
 
 namespace baton::app {
 namespace {
@@ -71,10 +72,17 @@ const std::map<std::string, void (*)(MoveOptions&, const std::string&)> kMoveAtt
        options.bytes_per_second =
            number_of(value, 1, 1'000'000, "bandwidth is in Mb/s, from 1 to 1000000") * kMegabit;
      }},
+    {"channels",
+     [](MoveOptions& options, const std::string& value) {
+       static const std::string kRule = fmt::format("channels is from 1 to {}", migration::kMostChannels);
+       options.channels = number_of(value, 1, migration::kMostChannels, kRule);
+     }},
     {"compression",
      [](MoveOptions& options, const std::string& value) {
-       options.compress =
-           one_of<bool>(value, {{"zstd", true}, {"none", false}}, "compression is zstd or none");
+       using enum MoveOptions::Compression;
+       options.compression =
+           one_of<MoveOptions::Compression>(value, {{"zstd", kZstd}, {"none", kNone}, {"auto", kWhenItPays}},
+                                            "compression is zstd, none or auto");
      }},
     {"dest_lpar_id",
      [](MoveOptions& options, const std::string& value) {

@@ -4,17 +4,23 @@
 #include <benchmark/benchmark.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <future>
+#include <list>
 #include <memory>
+#include <numeric>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "cpu/memory.h"
 #include "devices/authority.h"
-#include "migration/page_engine.h"
+#include "migration/compression_choice.h"
+#include "migration/page_channels.h"
 #include "migration/socket.h"
 
 namespace baton::migration {
@@ -22,19 +28,24 @@ namespace {
 
 constexpr u64 kMemory = u64{512} << 20;
 
-enum class Content { kFull, kZeros };
+enum class Content {
+  kFull,  ///< Random, which nothing makes smaller.
+  kText,  ///< Half of it repeats.
+  kZeros,
+};
 
 cpu::Memory& source_of(Content content) {
-  const auto make = [](bool full) {
+  const auto make = [](Content what) {
     auto memory = std::make_unique<cpu::Memory>(kMemory);
-    for (u64 i = 0; full && i < kMemory / 8; i++) {
-      const u64 value = i * 0x9E3779B97F4A7C15 | 1;
+    for (u64 i = 0; what != Content::kZeros && i < kMemory / 8; i++) {
+      u64 value = i * 0x9E3779B97F4A7C15 | 1;
+      if (what == Content::kText) value = i % 4 < 2 ? i / 64 % 100 : value >> 40;
       std::memcpy(memory->host(i * 8), &value, 8);
     }
     return memory;
   };
-  static const auto full = make(true), zeros = make(false);
-  return content == Content::kFull ? *full : *zeros;
+  static const auto full = make(Content::kFull), text = make(Content::kText), zeros = make(Content::kZeros);
+  return content == Content::kFull ? *full : content == Content::kText ? *text : *zeros;
 }
 
 TlsIdentity identity() {
@@ -50,25 +61,16 @@ TlsIdentity identity() {
   return made;
 }
 
-/// Of the thread that asks.
-double cpu_seconds() {
+/// Of the thread that asks, or of all (CLOCK_THREAD_CPUTIME_ID, CLOCK_PROCESS_CPUTIME_ID).
+double cpu_seconds(clockid_t of) {
   timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  clock_gettime(of, &now);
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
-void first_round(benchmark::State& state, bool tls, Content content) {
-  cpu::Memory& from = source_of(content);
-  const TlsIdentity who = tls ? identity() : nullptr;
-  {
-    // A virtual host gets memory of its own at the first touch, which is no part of a move.
-    cpu::Memory once(kMemory);
-    std::memset(once.host(0), 1, kMemory);
-  }
-  double sending = 0, receiving = 0;
-  for (auto _ : state) {
-    state.PauseTiming();
-    cpu::Memory to(kMemory);
+/// Both ends of a channel.
+struct Connection {
+  explicit Connection(const TlsIdentity& who) {
     ListeningSocket listener("127.0.0.1", who);
     auto accepted = std::async(std::launch::async, [&] {
       auto socket = listener.accept();
@@ -76,28 +78,65 @@ void first_round(benchmark::State& state, bool tls, Content content) {
       socket->read({&first, 1});  // With TLS the handshake is part of it.
       return socket;
     });
-    const auto socket = connect_to(listener.address(), std::chrono::seconds(10), who);
+    source = connect_to(listener.address(), std::chrono::seconds(10), who);
     const u8 first = 0;
     const std::span<const u8> hello[] = {{&first, 1}};
-    socket->write(hello);
-    const auto peer = accepted.get();
+    source->write(hello);
+    target = accepted.get();
+    writer.emplace(*source);
+  }
+  std::unique_ptr<Socket> source, target;
+  std::optional<FrameWriter> writer;
+};
+
+enum class Compression { kNone, kAll, kWhenItPays };
+
+void first_round(benchmark::State& state, bool tls, Content content, u32 channels,
+                 Compression compression = Compression::kNone) {
+  cpu::Memory& from = source_of(content);
+  const cpu::HashPageTable table(18);
+  const TlsIdentity who = tls ? identity() : nullptr;
+  std::vector<u64> frames(from.frames());
+  std::iota(frames.begin(), frames.end(), u64{0});
+  {
+    // A virtual host gets memory of its own at the first touch, which is no part of a move.
+    cpu::Memory once(kMemory);
+    std::memset(once.host(0), 1, kMemory);
+  }
+  double working = 0, receiving = 0;
+  u64 written = 0;
+  for (auto _ : state) {
+    state.PauseTiming();
+    cpu::Memory to(kMemory);
+    CompressionChoice choice(channels);
+    std::list<Connection> connections;
+    for (u32 i = 0; i < channels; i++) {
+      FrameWriter& writer = *connections.emplace_back(who).writer;
+      if (compression != Compression::kNone)
+        writer.compress(compression == Compression::kAll ? nullptr : &choice);
+    }
     state.ResumeTiming();
 
-    auto received = std::async(std::launch::async, [&] {
-      const double start = cpu_seconds();
-      FrameReader reader(*peer);
-      PageReceiver receiver(to);
-      while (!receiver.complete()) receiver.apply(reader.read().payload);
-      receiving += cpu_seconds() - start;
-    });
-    const double start = cpu_seconds();
-    FrameWriter writer(*socket);
-    PageSender sender(writer, from);
+    const double start = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID);
+    PageReceiver receiver(to);
+    std::vector<std::future<double>> received;
+    for (Connection& connection : connections) {
+      received.push_back(std::async(std::launch::async, [&] {
+        FrameReader reader(*connection.target);
+        for (Frame frame = reader.read(); frame.type == FrameType::kMemory; frame = reader.read())
+          receiver.apply(frame.payload);
+        return cpu_seconds(CLOCK_THREAD_CPUTIME_ID);
+      }));
+    }
+    PageChannels sender(from, table, *connections.front().writer);
+    for (auto connection = std::next(connections.begin()); connection != connections.end(); ++connection)
+      sender.add(*connection->writer);
     sender.skip_unchanged();
-    for (u64 frame = 0; frame < from.frames(); frame++) sender.add(frame);
-    sender.flush();
-    sending += cpu_seconds() - start;
-    received.get();
+    sender.send({}, frames, [](u64) {}, std::atomic<bool>(false));
+    sender.end_round();
+    for (std::future<double>& one : received) receiving += one.get();
+    working += cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - start;
+    written += sender.bytes();
 
     state.PauseTiming();
     if (std::memcmp(from.host(0), to.host(0), kMemory) != 0) state.SkipWithError("the memories differ");
@@ -106,13 +145,37 @@ void first_round(benchmark::State& state, bool tls, Content content) {
   const u64 bytes = state.iterations() * kMemory;
   state.SetBytesProcessed(static_cast<i64>(bytes));
   // What each side could do with a processor of its own: on a busy host this says more than the time.
-  state.counters["sender_GB/s"] = static_cast<double>(bytes) / sending / 1e9;
+  state.counters["sender_GB/s"] = static_cast<double>(bytes) / (working - receiving) / 1e9;
   state.counters["receiver_GB/s"] = static_cast<double>(bytes) / receiving / 1e9;
+  state.counters["share_sent"] = static_cast<double>(written) / static_cast<double>(bytes);
 }
 
-BENCHMARK_CAPTURE(first_round, plain, false, Content::kFull)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(first_round, tls, true, Content::kFull)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(first_round, zeros, false, Content::kZeros)->UseRealTime()->Unit(benchmark::kMillisecond);
+/// By 1, 2, 4 and 8 channels.
+void plain(benchmark::State& state) {
+  first_round(state, false, Content::kFull, static_cast<u32>(state.range(0)));
+}
+void tls(benchmark::State& state) {
+  first_round(state, true, Content::kFull, static_cast<u32>(state.range(0)));
+}
+void zeros(benchmark::State& state) {
+  first_round(state, false, Content::kZeros, static_cast<u32>(state.range(0)));
+}
+
+void text(benchmark::State& state, Compression compression) {
+  first_round(state, false, Content::kText, static_cast<u32>(state.range(0)), compression);
+}
+
+BENCHMARK(plain)->RangeMultiplier(2)->Range(1, 8)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(tls)->RangeMultiplier(2)->Range(1, 8)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(zeros)->Arg(1)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(text, none, Compression::kNone)->Arg(1)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(text, zstd, Compression::kAll)
+    ->Arg(1)
+    ->Arg(2)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(text, auto, Compression::kWhenItPays) -> Arg(1) -> UseRealTime()
+    -> Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace baton::migration

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "migration/description.h"
 
+#include <algorithm>
 #include <ctime>
 #include <set>
 #include <stdexcept>
 
 #include "migration/state.pb.h"
+#include "migration/stream.h"
 
 namespace baton::migration {
 namespace {
@@ -58,6 +60,7 @@ std::string encode(const Description& d) {
   }
   if (d.wanted_mover.given()) write(d.wanted_mover, *out.mutable_wanted_mover());
   out.set_ignore_redundancy(d.ignore_redundancy);
+  out.set_channels(d.channels);
   out.set_source_mover(d.source_mover);
   state::Profile* p = out.mutable_profile();
   p->set_name(d.profile.name);
@@ -126,6 +129,8 @@ Description decode(const std::string& bytes) {
   }
   d.wanted_mover = read(in.wanted_mover());
   d.ignore_redundancy = in.ignore_redundancy();
+  check(in.channels() <= kMostChannels, "number of channels");
+  d.channels = std::max(in.channels(), 1u);
   d.source_mover = in.source_mover();
   check(d.source_mover.size() <= 64, "source");
   check(d.current_mode.size() <= 64, "processor compatibility mode");

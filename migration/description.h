@@ -32,6 +32,7 @@ struct Description {
   std::vector<ScsiMapping> wanted_mappings;
   vios::ServerName wanted_mover;   ///< Of the destination; not given: any.
   std::string source_mover;        ///< Name of the source's, for whoever asks; empty: there is none.
+  u32 channels = 1;                ///< By which its pages come (MoveOptions::channels).
   bool ignore_redundancy = false;  ///< Paths through several servers may become paths through one.
 };
 

@@ -113,7 +113,9 @@ struct MoveOptions {
   /// Most of its time that a partition may lose while it is copied, percent, if it has to wait for its pages
   /// and writes faster than they are sent (throttle=PERCENT; 0: none).
   unsigned throttle = 80;
-  bool compress = false;  ///< Pages go compressed (compression=zstd): for links slower than a processor.
+  /// Whether pages go compressed (compression=none, zstd, auto).
+  enum class Compression { kNone, kZstd, kWhenItPays } compression = Compression::kNone;
+  u32 channels = 1;  ///< By which pages go side by side before the hand-over, 1 to 8 (channels=NUMBER).
   /// The partition's software does not take part: it is stopped wherever it is, and goes on there
   /// (transparent=yes). Firmware at its prompt, programs without an agent, a kernel that hangs.
   bool transparent = false;

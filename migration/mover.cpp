@@ -32,7 +32,9 @@ using namespace std::chrono_literals;
 
 constexpr auto kTick = 500ms;
 constexpr int kHelloTicks = 60;  ///< How long a restored partition is asked for its agent.
+/// Beside those of moves, which cannot be told apart before they have said who they are.
 constexpr std::size_t kMostStrangers = 32;
+constexpr std::size_t kMostConnections = kMoveLimit * (kMostChannels + 1) + kMostStrangers;
 
 }  // namespace
 
@@ -149,6 +151,7 @@ Description Mover::Private::describe(Partition& partition, bool active, const Mo
   d.ignore_redundancy = options.ignore_redundancy;
   d.wanted_mappings = options.mappings;
   d.wanted_mover = options.target_mover;
+  d.channels = options.channels;
   d.profile = partition.profile();
   for (const auto& disk : d.profile.disks) {
     try {
@@ -260,7 +263,7 @@ void Mover::Private::accept_loop() {
         ++it;
       }
     }
-    if (closing || connections.size() >= kMostStrangers) continue;
+    if (closing || connections.size() >= kMostConnections) continue;
     Connection& connection = connections.emplace_back();
     connection.thread = std::thread([this, done = connection.done, s = socket.release()] {
       serve(std::unique_ptr<Socket>(s));
@@ -282,6 +285,7 @@ void Mover::Private::serve(std::unique_ptr<Socket> socket) try {
     move->serve_demand(*socket);
     return;
   }
+  if (preamble.channel == Channel::kPages) return move->serve_pages(*socket);
   move->serve(std::move(socket));
   if (move->incomplete()) return;
   if (move->record().get().ok && move->active()) {

@@ -16,54 +16,41 @@ constexpr u32 kFewestRounds =
     2;  ///< Before rounds that do not become shorter are believed, if speeds say else.
 constexpr double kSuspendsItselfMs = 70;  ///< Few partitions' hooks and kernel take less.
 constexpr unsigned kThrottleStep = 20;    ///< Percent.
-constexpr u64 kNoteInterval = 1024;       ///< Frames.
 constexpr u64 kMeasurable = 4 << 20;      ///< Bytes in a round that say how fast it goes.
 
 }  // namespace
 
-u64 send_pages(PageSender& memory, const std::vector<u64>& frames, PageSender& table,
-               const std::vector<u64>& table_frames, const FrameWriter& writer, MoveRecord& record,
-               const std::function<void()>& check, const std::atomic<bool>& cut) {
+u64 send_pages(PageChannels& channels, const std::vector<u64>& table_frames, const std::vector<u64>& frames,
+               MoveRecord& record, const std::function<void()>& check, const std::atomic<bool>& cut) {
   const u64 all = frames.size() + table_frames.size();
-  u64 left = all;
-  const auto note = [&] {
+  const auto note = [&](u64 left) {
     record.change([&](Progress& p) {
-      p.bytes_transmitted = writer.bytes();
+      p.bytes_transmitted = channels.bytes();
       p.dirty_pages = left;
       p.bytes_remaining = left * cpu::kFrameSize;
     });
   };
-  const auto each = [&](PageSender& sender, const std::vector<u64>& numbers) {
-    for (const u64 frame : numbers) {
-      if (cut.load(std::memory_order_relaxed)) break;
-      sender.add(frame);
-      if (--left % kNoteInterval == 0) {
-        note();
-        check();
-      }
-    }
-    sender.flush();
+  const auto look = [&](u64 left) {
+    note(left);
+    check();
   };
-  each(table, table_frames);
-  each(memory, frames);
-  note();
-  return all - left;
+  const u64 went = channels.send(table_frames, frames, look, cut);
+  note(all - went);
+  return went;
 }
 
-PreCopy::PreCopy(hypervisor::Partition& partition, FrameWriter& writer, MoveRecord& record,
+PreCopy::PreCopy(hypervisor::Partition& partition, PageChannels& channels, MoveRecord& record,
                  const MoveOptions& options, std::function<void()> check)
     : partition_(partition),
-      writer_(writer),
+      channels_(channels),
       record_(record),
       options_(options),
       check_(std::move(check)),
-      memory_sender_(writer, partition.memory()),
-      table_sender_(writer, partition.hpt()),
       frames_(partition.memory().frames()),
       table_frames_(partition.hpt().bytes() / cpu::kFrameSize),
       throttle_(partition) {
-  memory_sender_.skip_unchanged();
-  memory_sender_.skip_written();
+  channels_.skip_unchanged();
+  channels_.skip_written(true);
   std::iota(table_frames_.begin(), table_frames_.end(), u64{0});
   partition_.memory().set_tracking(true);
   partition_.memory().dirty().clear_all();
@@ -78,11 +65,11 @@ PreCopy::PreCopy(hypervisor::Partition& partition, FrameWriter& writer, MoveReco
   for (const bool first : {true, false})
     for (u64 frame = 0; frame < frames_.size(); frame++)
       if (untouched.test(frame) == first) frames_[at++] = frame;
-  memory_sender_.set_untouched(std::move(untouched));
+  channels_.set_untouched(std::move(untouched));
 }
 
 bool PreCopy::nearly_over() const {
-  const u64 done = memory_sender_.looked_at(), left = touched_ - std::min(touched_, done);
+  const u64 done = channels_.looked_at(), left = touched_ - std::min(touched_, done);
   if (round_ > 1 || !may_follow() || done < Convergence::kFewestSent) return false;
   const double took = milliseconds_since(first_start_);
   return took * static_cast<double>(left) < kSuspendsItselfMs * static_cast<double>(done);
@@ -121,7 +108,7 @@ void PreCopy::mark(u64 from) {
 
 void PreCopy::round() {
   const auto start = Clock::now();
-  const u64 pages = due(), bytes_before = writer_.bytes(), data_before = memory_sender_.data_pages();
+  const u64 pages = due(), bytes_before = channels_.bytes(), data_before = channels_.data_pages();
   if (round_ == 1) first_start_ = start;
   record_.change([&](Progress& p) {
     p.round = round_;
@@ -139,29 +126,29 @@ void PreCopy::round() {
       check_();
     };
     static const std::atomic<bool> kWhole{false};
-    const u64 went = send_pages(memory_sender_, frames_, table_sender_, table_frames_, writer_, record_,
-                                looks, may_follow() ? cut_ : kWhole);
+    const u64 went =
+        send_pages(channels_, table_frames_, frames_, record_, looks, may_follow() ? cut_ : kWhole);
     look();
     if (went < pages) mark(went);
   }
   if ((pages && !resting_) || Clock::now() - alive_ > 1s) {
-    writer_.send(FrameType::kRound);
+    channels_.end_round();
     alive_ = Clock::now();
   }
   const double took = std::max(milliseconds_since(start), 0.001);
-  const u64 sent = writer_.bytes() - bytes_before;
+  const u64 sent = channels_.bytes() - bytes_before;
   convergence_.end_round(took, sent / cpu::kFrameSize);
   if (pages && !resting_) record_.note_round(took, pages, sent);
   if (round_ > 1 && sent <= kMeasurable) return;
   // Pages of zeros and unchanged ones cost less than others: they count only if there is nothing else.
-  const u64 data = memory_sender_.data_pages() - data_before;
+  const u64 data = channels_.data_pages() - data_before;
   rate_ = static_cast<double>((sent > kMeasurable ? data : pages) * cpu::kFrameSize) / took;
   record_.change([&](Progress& p) { p.bytes_per_second = static_cast<double>(sent) / took * 1000; });
 }
 
 void PreCopy::next() {
   if (resting_) return;  // The marks stay.
-  memory_sender_.set_untouched({});
+  channels_.set_untouched({});
   frames_.clear();
   table_frames_.clear();
   partition_.memory().dirty().harvest(frames_);

@@ -11,8 +11,7 @@
 #include "migration/convergence.h"
 #include "migration/migration.h"
 #include "migration/move_record.h"
-#include "migration/page_engine.h"
-#include "migration/stream.h"
+#include "migration/page_channels.h"
 #include "migration/throttle.h"
 
 namespace baton::migration {
@@ -22,7 +21,7 @@ namespace baton::migration {
 class PreCopy {
  public:
   /// Begins to track writes; all pages are due. `check` is called now and then in a round and may throw.
-  PreCopy(hypervisor::Partition& partition, FrameWriter& writer, MoveRecord& record,
+  PreCopy(hypervisor::Partition& partition, PageChannels& channels, MoveRecord& record,
           const MoveOptions& options, std::function<void()> check);
 
   /// Whether the partition is to be suspended before the next round: that would be short, or rounds do not
@@ -51,11 +50,10 @@ class PreCopy {
   u64 due() const { return frames_.size() + table_frames_.size(); }
 
   hypervisor::Partition& partition_;
-  FrameWriter& writer_;
+  PageChannels& channels_;
   MoveRecord& record_;
   const MoveOptions& options_;
   const std::function<void()> check_;
-  PageSender memory_sender_, table_sender_;
   std::vector<u64> frames_, table_frames_;
   std::atomic<bool> cut_{false};
   u32 round_ = 1;
@@ -71,8 +69,7 @@ class PreCopy {
 
 /// Sends frames of the page table, which cannot follow the partition, and then of memory, and notes how it
 /// goes; `check` may throw. Returns how many were sent: fewer than all if `cut` becomes true.
-u64 send_pages(PageSender& memory, const std::vector<u64>& frames, PageSender& table,
-               const std::vector<u64>& table_frames, const FrameWriter& writer, MoveRecord& record,
-               const std::function<void()>& check, const std::atomic<bool>& cut);
+u64 send_pages(PageChannels& channels, const std::vector<u64>& table_frames, const std::vector<u64>& frames,
+               MoveRecord& record, const std::function<void()>& check, const std::atomic<bool>& cut);
 
 }  // namespace baton::migration

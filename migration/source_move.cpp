@@ -64,7 +64,9 @@ SourceMove::SourceMove(hypervisor::ManagedSystem& system, vios::VirtualIo& vios,
       options_(options),
       departure_(std::move(departure)),
       stream_id_(random_stream_id()),
-      pace_(options.bytes_per_second) {
+      pace_(options.bytes_per_second),
+      more_channels_(active ? options.channels - 1 : 0),
+      choice_(options.channels) {
   record_.change([&](Progress& p) {
     p.stream_id = stream_id_;
     p.partition = partition_->name();
@@ -133,6 +135,7 @@ void SourceMove::move(RemoteSystem& remote, const Description& description) {
   connect(socket_, Channel::kStream);
   write_to_stream();
   FrameWriter& writer = *writer_;
+  if (active_) open_page_channels();
   // Now, and not while the partition is suspended.
   if (active_ && options_.post_copy != MoveOptions::PostCopy::kNever) connect(demand_, Channel::kDemand);
 
@@ -195,6 +198,7 @@ void SourceMove::server_stopped(vios::Vios& server) {
     if (!outcome_ && cancel_reason_.empty()) cancel_reason_ = lost_mover(server, system_);
     changed_.notify_all();
   }
+  cut_page_channels();
   const std::lock_guard hold(sockets_lock_);
   if (socket_) socket_->shut_down();
   if (demand_) demand_->shut_down();
@@ -219,7 +223,29 @@ std::string SourceMove::reason_for(const std::exception& problem, RemoteSystem* 
 
 void SourceMove::write_to_stream() {
   writer_.emplace(*socket_, &pace_);
-  if (options_.compress) writer_->compress();
+  set_compression(*writer_);
+}
+
+void SourceMove::set_compression(FrameWriter& writer) {
+  using enum MoveOptions::Compression;
+  if (options_.compression != kNone)
+    writer.compress(options_.compression == kWhenItPays ? &choice_ : nullptr);
+}
+
+void SourceMove::open_page_channels() {
+  channels_.emplace(partition_->memory(), partition_->hpt(), *writer_, [this] { cut_page_channels(); });
+  for (PageChannel& channel : more_channels_) {
+    connect(channel.socket, Channel::kPages);
+    set_compression(channel.writer.emplace(*channel.socket, &pace_));
+    channels_->add(*channel.writer);
+  }
+}
+
+/// Nobody waits for them any more; the stream can still say why.
+void SourceMove::cut_page_channels() {
+  const std::lock_guard hold(sockets_lock_);
+  for (const PageChannel& channel : more_channels_)
+    if (channel.socket) channel.socket->shut_down();
 }
 
 /// The channel on which the destination asks for pages; all of them are answered from a thread of its own.
@@ -240,7 +266,7 @@ void SourceMove::close_demand() {
 void SourceMove::copy_while_running() {
   // What it would make now is of use only here.
   if (auto* compiler = partition_->domain().compiler()) compiler->rest();
-  copy_.emplace(*partition_, *writer_, record_, options_, [this] {
+  copy_.emplace(*partition_, *channels_, record_, options_, [this] {
     check_cancelled();
     // In the middle of a round: its rest, and more, goes while the partition gets ready.
     if (!suspending_since_ && !options_.transparent && guest_agrees() && copy_->nearly_over())
@@ -280,7 +306,7 @@ void SourceMove::wait_for_guest() {
   for (auto alive = Clock::now(); !guest_agrees(); std::this_thread::sleep_for(1ms)) {
     check_cancelled();
     if (Clock::now() < alive + 1s) continue;
-    writer_->send(FrameType::kRound);  // Else the destination thinks that we are gone.
+    channels_->end_round();  // Else the destination thinks that we are gone.
     alive = Clock::now();
   }
 }
@@ -354,7 +380,6 @@ void SourceMove::wait_for(FrameReader& reader, FrameType type) {
 /// The page table always goes before the partition; memory does if that does not take long.
 void SourceMove::send_last_pages(FrameWriter& writer) {
   cpu::Memory& memory = partition_->memory();
-  PageSender memory_sender(writer, memory), table_sender(writer, partition_->hpt());
   std::vector<u64> frames, table_frames;
   partition_->hpt().dirty().harvest(table_frames);
   const auto bytes = static_cast<double>(memory.dirty().count() * cpu::kFrameSize);
@@ -369,9 +394,10 @@ void SourceMove::send_last_pages(FrameWriter& writer) {
   } else {
     memory.dirty().harvest(frames);
   }
+  channels_->skip_written(false);  // There is no next round.
   send_pages(
-      memory_sender, frames, table_sender, table_frames, writer, record_, [this] { check_cancelled(); },
-      std::atomic<bool>(false));
+      *channels_, table_frames, frames, record_, [this] { check_cancelled(); }, std::atomic<bool>(false));
+  channels_->drain();
 }
 
 /// Through the mover's buffers, slice by slice.
@@ -396,7 +422,7 @@ void SourceMove::serve_pages(FrameReader& first_reader, RemoteSystem& remote) {
     std::this_thread::sleep_for(kPushPause);
     server_->push(*writer_, [&](u64 left) {
       record_.change([&](Progress& p) {
-        p.bytes_transmitted = writer_->bytes();
+        p.bytes_transmitted = channels_->bytes();
         p.dirty_pages = left;
         p.bytes_remaining = left * cpu::kFrameSize;
       });
@@ -464,6 +490,7 @@ bool SourceMove::serve_again(RemoteSystem& remote, const std::string& problem) {
 void SourceMove::suspend_and_commit(FrameWriter& writer, RemoteSystem& remote) {
   // Nobody runs the partition until this is over.
   socket_->set_timeout(kSuspendedTimeout);
+  for (const PageChannel& channel : more_channels_) channel.socket->set_timeout(kSuspendedTimeout);
   if (active_) {
     quiesced_ = true;
     partition_->quiesce_adapters();
@@ -509,7 +536,7 @@ void SourceMove::suspend_and_commit(FrameWriter& writer, RemoteSystem& remote) {
   }
   record_.change([&](Progress& p) {
     if (active_) p.suspended_ms = milliseconds_since(suspended_at_);
-    p.bytes_transmitted = writer.bytes();
+    p.bytes_transmitted = active_ ? channels_->bytes() : writer.bytes();
   });
   if (active_) system_.vasi().enter(stream_id_, VasiState::kResumed);
   if (server_) {
@@ -552,6 +579,10 @@ void SourceMove::leave() {
       "slowed down by {} %",
       p.partition, p.remote_system, p.total_ms, static_cast<double>(p.bytes_transmitted) / 1e6, p.round,
       p.postcopy_pages, p.suspended_ms, p.throttle);
+  if (options_.compression == MoveOptions::Compression::kWhenItPays) {
+    spdlog::info("migmover: {} was compressed {}, after {} changes", p.partition,
+                 choice_.on() ? "in the end" : "no more in the end", choice_.changes());
+  }
   spdlog::info("migmover: {} course (ms): {}", p.partition, record_.course());
 }
 
@@ -572,6 +603,7 @@ void SourceMove::roll_back(RemoteSystem& remote, const std::string& why) {
       // The connection may be what failed.
     }
     socket_->shut_down();
+    cut_page_channels();
   }
   if (shell_made_) {
     try {

@@ -12,10 +12,12 @@
 #include <thread>
 #include <vector>
 
+#include "migration/compression_choice.h"
 #include "migration/description.h"
 #include "migration/migration.h"
 #include "migration/move_record.h"
 #include "migration/ownership.h"
+#include "migration/page_channels.h"
 #include "migration/post_copy.h"
 #include "migration/pre_copy.h"
 #include "migration/rmc_agent.h"
@@ -84,10 +86,13 @@ class SourceMove final : public hypervisor::VasiOperation {
   void attend_agent();
   void suspend_and_commit(FrameWriter& writer, RemoteSystem& remote);
   void send_last_pages(FrameWriter& writer);
+  void set_compression(FrameWriter& writer);
   void send_state(FrameWriter& writer);
   void serve_pages(FrameReader& reader, RemoteSystem& remote);
   bool serve_again(RemoteSystem& remote, const std::string& problem);
   void connect(std::unique_ptr<Socket>& socket, Channel channel);
+  void open_page_channels();
+  void cut_page_channels();
   void need_mover() const;
   void take_other_mover();
   std::string reason_for(const std::exception& problem, RemoteSystem* remote);
@@ -122,8 +127,16 @@ class SourceMove final : public hypervisor::VasiOperation {
   std::mutex sockets_lock_;  ///< Of which they are, not of their use.
   std::unique_ptr<Socket> socket_;
   std::optional<FrameWriter> writer_;
-  std::atomic<vios::Vios*> mover_ = nullptr;              ///< Of an active move.
+  struct PageChannel {
+    std::unique_ptr<Socket> socket;
+    std::optional<FrameWriter> writer;
+  };
+  std::vector<PageChannel> more_channels_;    ///< Beside the stream; as many from the start to the end.
+  CompressionChoice choice_;                  ///< Of compression=auto.
+  std::atomic<vios::Vios*> mover_ = nullptr;  ///< Of an active move.
   std::unique_ptr<vios::MoverService::Session> session_;  ///< Of an active move.
+  std::optional<PageChannels>
+      channels_;  ///< Of an active move; idle once the last pages before the start went.
   std::optional<PreCopy> copy_;
   std::vector<u8> state_;               ///< Of the partition, as far as it went through the mover.
   std::exception_ptr failure_;          ///< Of donated().

@@ -14,6 +14,8 @@
 #include <sstream>
 #include <thread>
 
+#include "migration/compression_choice.h"
+
 namespace baton::migration {
 namespace {
 
@@ -50,9 +52,9 @@ void fill_random(void* out, std::size_t size) {
   }
 }
 
-constexpr const char* kFrameNames[] = {"",        "Memory", "Table",  "Round",   "State",
-                                       "Prepare", "Ready",  "Commit", "Resumed", "Completed",
-                                       "Refused", "Abort",  "Absent", "Want",    "Received"};
+constexpr const char* kFrameNames[] = {"",       "Memory", "Table",    "Round",     "State",   "Prepare",
+                                       "Ready",  "Commit", "Resumed",  "Completed", "Refused", "Abort",
+                                       "Absent", "Want",   "Received", "Drained"};
 static_assert(std::size(kFrameNames) == kFrameTypes + 1);
 
 // In Header::flags.
@@ -102,16 +104,16 @@ u64 longest_payload(FrameType type) {
 }
 
 void Pace::spend(u64 bytes) {
-  if (!bytes_per_second_) return;
+  if (bytes_per_second_) std::this_thread::sleep_until(reserve(bytes, std::chrono::steady_clock::now()));
+}
+
+Pace::Time Pace::reserve(u64 bytes, Time now) {
+  if (!bytes_per_second_) return now;
   const std::chrono::nanoseconds time(
       static_cast<u64>(static_cast<u128>(bytes) * 1'000'000'000 / bytes_per_second_));
-  std::chrono::steady_clock::time_point until;
-  {
-    const std::lock_guard hold(lock_);
-    // What a late awakening left unused may be made up for.
-    until = free_ = std::max(free_, std::chrono::steady_clock::now() - kPaceCredit) + time;
-  }
-  std::this_thread::sleep_until(until);
+  const std::lock_guard hold(lock_);
+  // What a late awakening left unused may be made up for.
+  return free_ = std::max(free_, now - kPaceCredit) + time;
 }
 
 void FrameWriter::send(FrameType type, std::span<const u8> payload) {
@@ -120,12 +122,30 @@ void FrameWriter::send(FrameType type, std::span<const u8> payload) {
 }
 
 void FrameWriter::send_parts(FrameType type, std::span<const std::span<const u8>> parts) {
+  if (!compressor_ || !may_be_compressed(type)) return write(type, parts, false);
+  using Clock = std::chrono::steady_clock;
+  const bool wanted = !choice_ || choice_->compress_next();
+  const auto start = Clock::now();
   std::span<const u8> packed;
-  if (compressor_ && may_be_compressed(type)) packed = compressor_->compress(parts);
-  if (!packed.empty()) parts = std::span(&packed, 1);
+  if (wanted) packed = compressor_->compress(parts);
+  const bool compressed = !packed.empty();
+  const auto begin = Clock::now();
+  const u64 before = bytes();
+  write(type, compressed ? std::span(&packed, 1) : parts, compressed);
+  if (!choice_) return;
+  u64 plain = 0;
+  for (const std::span<const u8>& part : parts) plain += part.size();
+  choice_->note({.tried = wanted,
+                 .plain = plain,
+                 .written = bytes() - before,
+                 .compressing = begin - start,
+                 .sending = Clock::now() - begin});
+}
+
+void FrameWriter::write(FrameType type, std::span<const std::span<const u8>> parts, bool compressed) {
   std::vector<std::span<const u8>> all(1);
   const bool authenticated = stream_.authenticated();
-  const u32 flags = (packed.empty() ? 0 : kCompressed) | (authenticated ? kAuthenticated : 0);
+  const u32 flags = (compressed ? kCompressed : 0) | (authenticated ? kAuthenticated : 0);
   Header header{static_cast<u32>(type), flags, 0, sequence_++, 0};
   for (const std::span<const u8>& part : parts) {
     header.length += part.size();
@@ -140,7 +160,7 @@ void FrameWriter::send_parts(FrameType type, std::span<const std::span<const u8>
   fail_if_told("before-send", type);
   stream_.write(all);
   fail_if_told("after-send", type);
-  bytes_ += sizeof header + header.length;
+  bytes_.fetch_add(sizeof header + header.length, std::memory_order_relaxed);
 }
 
 void FrameWriter::send_text(FrameType type, std::string_view text) {
@@ -169,9 +189,10 @@ Frame FrameReader::read() {
   ++sequence_;
   bytes_ += sizeof header + header.length;
   fail_if_told("receive", type);
-  if (!(header.flags & kCompressed)) return {type, payload};
+  const u64 bytes = sizeof header + header.length;
+  if (!(header.flags & kCompressed)) return {type, payload, bytes};
   if (!decompressor_) decompressor_.emplace();
-  return {type, decompressor_->decompress(payload, longest_payload(type))};
+  return {type, decompressor_->decompress(payload, longest_payload(type)), bytes};
 }
 
 void write_preamble(ByteStream& stream, const Preamble& preamble) {
@@ -192,7 +213,7 @@ Preamble read_preamble(ByteStream& stream) {
   u32 channel;
   std::memcpy(&preamble.version, bytes + 8, 4);
   std::memcpy(&channel, bytes + 12, 4);
-  if (std::memcmp(bytes, kMagic, 8) != 0 || channel > static_cast<u32>(Channel::kDemand))
+  if (std::memcmp(bytes, kMagic, 8) != 0 || channel > static_cast<u32>(Channel::kPages))
     throw StreamError("This is not a migration stream.");
   if (preamble.version < kOldestStreamVersion || preamble.version > kStreamVersion) {
     throw StreamError("The migration stream has version " + std::to_string(preamble.version) +

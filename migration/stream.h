@@ -6,10 +6,11 @@
 // (XXH3-64 of the payload, seeded by the XXH3-64 of the 24 bytes before it), payload. All little-endian.
 // Flags: bit 0, in kMemory and kTable from version 3 on: the payload is a zstd frame that knows its size. Bit
 // 1, under TLS from version 5 on: the checksum is that of no payload, which TLS answers for. The others are
-// zero.
+// zero. Channels for pages, and kDrained, from version 6 on.
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <mutex>
@@ -25,7 +26,7 @@
 
 namespace baton::migration {
 
-inline constexpr u32 kStreamVersion = 5;        ///< What is written, and the newest that is read.
+inline constexpr u32 kStreamVersion = 6;        ///< What is written, and the newest that is read.
 inline constexpr u32 kOldestStreamVersion = 2;  ///< The oldest that is read.
 inline constexpr std::size_t kFrameHeaderBytes = 32;
 
@@ -48,7 +49,7 @@ class ByteStream {
 enum class FrameType : u32 {
   kMemory = 1,  ///< Pages of logical real memory (page_engine.h).
   kTable,       ///< Pages of the hash page table.
-  kRound,       ///< A pre-copy round ended; also keeps the connection alive. Empty.
+  kRound,       ///< On each channel: a pre-copy round ended; also keeps the connection alive. Empty.
   kState,       ///< baton.state.Partition.
   kPrepare,     ///< Everything is sent. Empty.
   kReady,       ///< Target: everything is restored, waiting for kCommit. Empty.
@@ -61,9 +62,10 @@ enum class FrameType : u32 {
                 ///< after a connection was lost.
   kWant,        ///< Target, on the demand channel: frame numbers (u64) that are needed at once.
   kReceived,    ///< Target: no page is missing any more. Empty.
+  kDrained,     ///< Source, on each of several channels: no more pages come by it before kPrepare. Empty.
 };
 const char* to_string(FrameType type);  ///< "Memory"...
-inline constexpr u32 kFrameTypes = 14;
+inline constexpr u32 kFrameTypes = 15;
 inline constexpr u32 kMostWanted = 64;  ///< Frame numbers in a kWant.
 /// The longest payload of a type; longer ones are refused before a byte of them is stored.
 u64 longest_payload(FrameType type);
@@ -71,6 +73,7 @@ u64 longest_payload(FrameType type);
 struct Frame {
   FrameType type{};
   std::span<const u8> payload;  ///< Valid until the next read.
+  u64 bytes = 0;                ///< That it took in the stream.
   std::string text() const { return {reinterpret_cast<const char*>(payload.data()), payload.size()}; }
 };
 
@@ -79,19 +82,25 @@ class Pace {
  public:
   /// 0: no limit.
   explicit Pace(u64 bytes_per_second) : bytes_per_second_(bytes_per_second) {}
+  using Time = std::chrono::steady_clock::time_point;
   /// Returns when so many bytes would have left.
   void spend(u64 bytes);
+  /// When that will be, after all that was reserved before, if it is `now`.
+  Time reserve(u64 bytes, Time now);
 
  private:
   const u64 bytes_per_second_;
   std::mutex lock_;
-  std::chrono::steady_clock::time_point free_{};
+  Time free_{};
 };
 
 // For tests, the environment variable BATON_MOVE_FAULT="WHAT WHEN FRAME", such as "kill before-send Commit",
 // makes a process fail at a frame: WHAT is "kill" (the process) or "cut" (the connection, once), WHEN is
 // "before-send", "after-send" or "receive".
 
+class CompressionChoice;
+
+/// Used by one thread at a time.
 class FrameWriter {
  public:
   /// `pace` may be null.
@@ -100,15 +109,22 @@ class FrameWriter {
   /// The payload in up to six parts, so that pages need not be copied together.
   void send_parts(FrameType type, std::span<const std::span<const u8>> parts);
   void send_text(FrameType type, std::string_view text);
-  /// From now on pages are compressed.
-  void compress() { compressor_.emplace(); }
-  u64 bytes() const { return bytes_; }  ///< Written so far, headers included.
+  /// From now on pages are compressed: all of them, or those that `choice` says.
+  void compress(CompressionChoice* choice = nullptr) {
+    compressor_.emplace();
+    choice_ = choice;
+  }
+  /// Written so far, headers included. From any thread.
+  u64 bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
  private:
+  void write(FrameType type, std::span<const std::span<const u8>> parts, bool compressed);
   ByteStream& stream_;
   Pace* const pace_;
-  u64 sequence_ = 0, bytes_ = 0;
+  u64 sequence_ = 0;
+  std::atomic<u64> bytes_{0};
   std::optional<Compressor> compressor_;
+  CompressionChoice* choice_ = nullptr;
 };
 
 class FrameReader {
@@ -129,8 +145,11 @@ using Key = std::array<u8, 32>;
 /// The connections of a move, all from the source.
 enum class Channel : u32 {
   kStream,  ///< Everything but...
-  kDemand,  ///< ...pages that the target asks for: kWant, and kMemory in answer.
+  kDemand,  ///< ...pages that the target asks for: kWant, and kMemory in answer; and
+  kPages,   ///< some of the pages that go before the target has the partition: kMemory, kTable, kRound,
+            ///< kDrained.
 };
+inline constexpr u32 kMostChannels = 8;  ///< Of a move, for pages: the stream, and those of kPages.
 struct Preamble {
   Channel channel = Channel::kStream;
   u64 stream_id = 0;

@@ -42,7 +42,9 @@ TargetMove::TargetMove(hypervisor::ManagedSystem& system, vios::VirtualIo& vios,
       vios_(vios),
       stream_id_(stream_id),
       active_(description.active),
-      ownership_(ownership) {
+      channels_(description.active ? description.channels : 1),
+      ownership_(ownership),
+      gate_(channels_) {
   partition_ = system_.create(std::move(profile));
   client_ = std::make_shared<PageClient>(partition_->memory());
   try {
@@ -51,6 +53,11 @@ TargetMove::TargetMove(hypervisor::ManagedSystem& system, vios::VirtualIo& vios,
         throw std::runtime_error("The page table of the partition would have another size here.");
       }
       vios_.attach_shell(*partition_);
+      memory_.emplace(partition_->memory());
+      table_.emplace(partition_->hpt());
+      memory_->fresh();
+      table_->fresh();
+      partition_->memory().set_huge(false);
       for (const auto& processor : partition_->processors()) processor->thread().prepare();
       // What it runs at first is worth no compiling by LLVM, and has the processors for itself.
       if (auto* compiler = partition_->domain().compiler()) compiler->rest();
@@ -117,6 +124,8 @@ bool TargetMove::take(const Key& key, Channel channel) {
     record_.change([&](Progress& p) { p.target_mover = other->config().name; });
   }
   if (channel == Channel::kDemand) return true;
+  if (channel == Channel::kPages)
+    return active_ && (phase_ == Phase::kWaiting || phase_ == Phase::kReceiving) && gate_.enter();
   if (phase_ == Phase::kOwned) return follows_ && !socket_ && !record_.get().finished;
   if (phase_ != Phase::kWaiting) return false;
   phase_ = Phase::kReceiving;
@@ -136,6 +145,10 @@ void TargetMove::serve(std::unique_ptr<Socket> socket) {
   std::string why;
   try {
     receive(*socket, again);
+  } catch (const StreamError& problem) {
+    // If a channel was lost before, that is why the stream is.
+    const std::string lost = gate_.why_closed();
+    why = lost.empty() ? problem.what() : lost;
   } catch (const std::exception& problem) {
     why = problem.what();
   }
@@ -236,22 +249,11 @@ void TargetMove::receive(Socket& socket, bool again) {
   FrameWriter writer(socket);
   const std::unique_ptr<TargetMove, void (*)(TargetMove*)> untold_at_end(
       this, [](TargetMove* move) { move->tell_when_received(nullptr); });
-  std::unique_ptr<PageReceiver> memory, table;
-  if (active_) {
-    memory = std::make_unique<PageReceiver>(partition_->memory());
-    table = std::make_unique<PageReceiver>(partition_->hpt());
-    if (!again) {
-      memory->fresh();
-      table->fresh();
-      partition_->memory().set_huge(false);
-    }
-  }
-  bool restored = again, ready = again, started = again;
+  bool drained = again, restored = again, ready = again, started = again;
   const auto in_turn = [](bool holds) {
     if (!holds) throw StreamError("The migration stream is damaged: a frame is out of turn.");
   };
   if (again) {
-    memory->running();
     writer.send(FrameType::kAbsent, encode_frames(partition_->memory().absent()));
     tell_when_received(&writer);
   }
@@ -262,17 +264,18 @@ void TargetMove::receive(Socket& socket, bool again) {
         case FrameType::kMemory:
         case FrameType::kTable:
           in_turn(active_ && (!restored || (started && follows_ && frame.type == FrameType::kMemory)));
-          (frame.type == FrameType::kMemory ? memory : table)->apply(frame.payload);
-          record_.change([&](Progress& p) {
-            p.bytes_transmitted = reader.bytes();
-            const u64 missing =
-                started ? partition_->memory().expected() : memory->missing() + table->missing();
-            p.bytes_remaining = missing * cpu::kFrameSize;
-          });
+          take_pages(frame, started);
           note_received();
           break;
         case FrameType::kRound:
+          in_turn(!restored);
+          gate_.pass();
           record_.change([](Progress& p) { ++p.round; });
+          break;
+        case FrameType::kDrained:
+          in_turn(active_ && !drained);
+          gate_.wait_until_left();
+          drained = true;
           break;
         case FrameType::kAbsent: {
           in_turn(active_ && !restored && !follows_);
@@ -280,7 +283,7 @@ void TargetMove::receive(Socket& socket, bool again) {
           decode_frames(frame.payload, absent);
           // Nothing of the partition has been looked at yet.
           partition_->memory().expect(absent, client_);
-          memory->follow(absent);
+          memory_->follow(absent);
           follows_ = true;
           record_.change([&](Progress& p) { p.postcopy_pages = absent.count(); });
           break;
@@ -295,15 +298,15 @@ void TargetMove::receive(Socket& socket, bool again) {
           }
           break;
         case FrameType::kPrepare:
-          in_turn(!ready && !state_.empty());
+          in_turn(!ready && !state_.empty() && (drained || channels_ == 1));
           record_.note_step("all came");
           restore_state(*partition_, state_, active_);
           restored = true;
           record_.note_step("restored");
           if (active_) {
-            if (!memory->complete() || !table->complete())
+            if (!memory_->complete() || !table_->complete())
               throw StreamError("The migration stream is damaged: pages are missing.");
-            memory->running();
+            memory_->running();
             vios_.resume(*partition_);  // The source gave the disks up before it sent this.
           }
           ready = true;
@@ -337,6 +340,62 @@ void TargetMove::receive(Socket& socket, bool again) {
       throw;
     }
   }
+}
+
+/// Pages, by any channel.
+void TargetMove::take_pages(const Frame& frame, bool started) {
+  (frame.type == FrameType::kMemory ? memory_ : table_)->apply(frame.payload);
+  const u64 missing = started ? partition_->memory().expected() : memory_->missing() + table_->missing();
+  record_.change([&](Progress& p) {
+    p.bytes_transmitted += frame.bytes;
+    p.bytes_remaining = missing * cpu::kFrameSize;
+  });
+}
+
+void TargetMove::serve_pages(Socket& socket) {
+  socket.set_timeout(kStreamTimeout);
+  {
+    const std::lock_guard hold(lock_);
+    if (off_ || !gate_.why_closed().empty()) return;
+    page_sockets_.push_back(&socket);
+  }
+  std::string lost;
+  try {
+    FrameReader reader(socket);
+    for (bool drained = false; !drained;) {
+      const Frame frame = reader.read();
+      switch (frame.type) {
+        case FrameType::kMemory:
+        case FrameType::kTable:
+          take_pages(frame, false);
+          break;
+        case FrameType::kRound:
+          gate_.pass();
+          break;
+        case FrameType::kDrained:
+          gate_.leave();
+          drained = true;
+          break;
+        default:
+          throw StreamError("The migration stream is damaged: a frame is out of turn.");
+      }
+    }
+  } catch (const StreamError& problem) {
+    lost = problem.what();
+    gate_.close(lost);
+  }
+  const std::lock_guard hold(lock_);
+  std::erase(page_sockets_, &socket);
+  if (!lost.empty() && socket_) socket_->shut_down();
+  changed_.notify_all();
+}
+
+/// Nothing of the move is received any more, on return by nobody.
+void TargetMove::end_channels(const std::string& why) {
+  gate_.close(why);
+  std::unique_lock hold(lock_);
+  for (Socket* socket : page_sockets_) socket->shut_down();
+  changed_.wait(hold, [this] { return page_sockets_.empty(); });
 }
 
 /// From now on the writer, unless it is null, is for note_received() alone.
@@ -389,6 +448,7 @@ void TargetMove::start(FrameWriter& writer) {
 }
 
 void TargetMove::undo(const std::string& why) {
+  end_channels(why);
   partition_->memory().give_up();
   system_.vasi().enter(stream_id_, VasiState::kAborted,
                        hypervisor::vasi_reason(hypervisor::VasiEntity::kTargetServer, 0));
@@ -411,6 +471,7 @@ bool TargetMove::call_off(const std::string& why) {
   const vios::Vios* mover = mover_;
   if (first) off_reason_ = mover && !mover->running() ? lost_mover(*mover, system_) : why;
   partition_->memory().give_up();  // Whoever waits for a page of it waits in vain.
+  gate_.close(off_reason_);
   if (socket_) socket_->shut_down();
   if (phase_ == Phase::kWaiting && first) {
     const std::string reason = off_reason_;

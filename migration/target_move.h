@@ -7,13 +7,17 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "migration/description.h"
 #include "migration/migration.h"
 #include "migration/move_record.h"
 #include "migration/ownership.h"
+#include "migration/page_engine.h"
 #include "migration/post_copy.h"
+#include "migration/round_gate.h"
 #include "migration/socket.h"
 #include "migration/stream.h"
 #include "vios/mover_service.h"
@@ -38,7 +42,8 @@ class TargetMove final : public hypervisor::VasiOperation {
   bool superseded = false;
 
   /// Takes a connection if the key fits. The stream comes once, and again when it was lost after the
-  /// partition had been started without all its pages.
+  /// partition had been started without all its pages. Channels for pages come once, as many as the
+  /// description said.
   bool take(const Key& key, Channel channel);
   /// Receives the stream on the caller's thread, until the partition is here, everything is undone, or the
   /// connection is lost and must be made again.
@@ -46,6 +51,9 @@ class TargetMove final : public hypervisor::VasiOperation {
   /// After serve(), if the partition is here with all its pages: memory as the host gives it best. On a
   /// thread that ends after it, and before if the partition leaves.
   void settle_memory();
+  /// Receives pages on the caller's thread, until no more come by this channel. If it is lost, so is the
+  /// move.
+  void serve_pages(Socket& socket);
   /// Serves a demand channel on the caller's thread, until it ends.
   void serve_demand(Socket& socket) {
     client_->serve(socket, [this] { note_received(); });
@@ -79,6 +87,8 @@ class TargetMove final : public hypervisor::VasiOperation {
  private:
   enum class Phase { kWaiting, kReceiving, kOwned, kUndone };
   void receive(Socket& socket, bool again);
+  void take_pages(const Frame& frame, bool started);
+  void end_channels(const std::string& why);
   void start(FrameWriter& writer);
   void tell_when_received(FrameWriter* writer);
   void note_received();
@@ -90,11 +100,14 @@ class TargetMove final : public hypervisor::VasiOperation {
   vios::VirtualIo& vios_;
   const u64 stream_id_;
   const bool active_;
+  const u32 channels_;
   Ownership& ownership_;
   const Key key_ = random_key();
   std::shared_ptr<hypervisor::Partition> partition_;
   std::shared_ptr<PageClient> client_;
   MoveRecord record_;
+  std::optional<PageReceiver> memory_, table_;            ///< Of an active move.
+  RoundGate gate_;                                        ///< Of its channels for pages, and the stream.
   std::atomic<vios::Vios*> mover_ = nullptr;              ///< Of an active move.
   std::unique_ptr<vios::MoverService::Session> session_;  ///< Of an active move, until it is over.
   std::vector<u8> state_;                                 ///< Of the partition, as far as it came.
@@ -106,7 +119,8 @@ class TargetMove final : public hypervisor::VasiOperation {
   bool off_ = false;
   std::string off_reason_;
   Socket* socket_ = nullptr;
-  FrameWriter* untold_ = nullptr;  ///< Where kReceived is to go, until it has.
+  std::vector<Socket*> page_sockets_;  ///< That are being served.
+  FrameWriter* untold_ = nullptr;      ///< Where kReceived is to go, until it has.
   bool finishing_ = false;
   bool follows_ = false;  ///< Pages come after the start.
   std::chrono::steady_clock::time_point resumed_{}, announced_{};

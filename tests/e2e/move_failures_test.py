@@ -15,7 +15,8 @@ SOURCE, TARGET = "POWER6-A", "POWER6-B"
 SERIAL = {SOURCE: "10BA70A", TARGET: "10BA70B"}
 # Message, who sends it.
 QUIET = (("State", SOURCE), ("Prepare", SOURCE), ("Ready", TARGET), ("Commit", SOURCE), ("Resumed", TARGET), ("Completed", SOURCE))
-RUNNING = (("Memory", SOURCE), ("Table", SOURCE), ("Absent", SOURCE), *QUIET, ("Want", TARGET), ("Received", TARGET))
+RUNNING = (("Memory", SOURCE), ("Table", SOURCE), ("Round", SOURCE), ("Absent", SOURCE), ("Drained", SOURCE), *QUIET, ("Want", TARGET),
+           ("Received", TARGET))
 MOVE = f"migrlpar -o m -m {SOURCE} -t {TARGET} -p {PARTITION}"
 
 
@@ -94,7 +95,7 @@ class Failures(harness.Site):
                     name, victim, systems, both = self.point(message, sender, when, what, partition=partition, disk=disk)
                     console = self.activate(SOURCE)
                     console.shell("(while :; do dd if=/dev/urandom of=/dev/shm/churn bs=64k count=400 conv=notrunc; done) >/dev/null 2>&1 & true")
-                    move = subprocess.Popen([harness.BATON, "--run-dir", self.run_dir, "hmc", "-c", MOVE + ' -i "post_copy=always"'],
+                    move = subprocess.Popen([harness.BATON, "--run-dir", self.run_dir, "hmc", "-c", MOVE + ' -i "post_copy=always,channels=2"'],
                                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
                     if what == "kill":
                         self.assertIsNotNone(systems[victim].process.wait(60), name)

@@ -133,6 +133,8 @@ class RefusedMoves(harness.Site):
         move = f"migrlpar -o m -m POWER6-A -t POWER6-B -p {PARTITION} -i "
         self.refused(move + "dest_lpar_id=7", "BATM029", "other")
         self.refused(move + "dest_msp_name=vios9", "vios9", "vios1")
+        self.refused(move + "channels=9", "channels", "1 to 8", "9")
+        self.refused(move + "compression=lzma", "zstd, none or auto", "lzma")
         self.assertEqual(self.do("lslparmigr -r msp -m POWER6-A -t POWER6-B -F source_msp_name,source_msp_id,dest_msp_names,"
                                  "dest_msp_ids").strip(), "vios1,1,vios1,1")
         self.assertEqual(self.do("lslparmigr -r virtualio -m POWER6-A -t POWER6-B --filter lpar_names=" + PARTITION +

@@ -117,6 +117,7 @@ std::vector<std::vector<u8>> make_corpus() {
   d.wanted_mappings = {{2, {"vios2", 3}, 12}};
   d.wanted_mover = {"vios1", 0};
   d.source_mover = "vios1";
+  d.channels = 4;
   out.push_back(sample(What::kDescription, raw(migration::encode(d))));
 
   Shell shell;
@@ -150,6 +151,16 @@ std::vector<std::vector<u8>> make_corpus() {
   for (u64 frame = 0; frame < 16; ++frame) compressible.add(frame);
   compressible.flush();
   out.push_back(sample(What::kStream, compressed.bytes));
+
+  Bytes channel;
+  write_preamble(channel, {.channel = migration::Channel::kPages});
+  FrameWriter part(channel);
+  migration::PageSender by_channel(part, p.memory());
+  for (u64 frame = 0; frame < 16; ++frame) by_channel.add(frame);
+  by_channel.flush();
+  part.send(FrameType::kRound);
+  part.send(FrameType::kDrained);
+  out.push_back(sample(What::kStream, channel.bytes));
 
   // The same payloads without their headers.
   Bytes again(stream.bytes);

@@ -30,6 +30,7 @@ Description sample() {
   d.wanted_mappings = {{2, {"vios2", 0}, 17}};
   d.wanted_mover = {"", 9};
   d.ignore_redundancy = true;
+  d.channels = 4;
   d.source_mover = "vios1";
   return d;
 }
@@ -49,6 +50,7 @@ TEST(Description, ComesBack) {
   EXPECT_EQ(back.wanted_mappings[0].server_slot, 17u);
   EXPECT_EQ(back.wanted_mover.id, 9u);
   EXPECT_TRUE(back.ignore_redundancy);
+  EXPECT_EQ(back.channels, 4u);
   EXPECT_EQ(back.source_mover, "vios1");
 }
 
@@ -57,9 +59,11 @@ TEST(Description, OfATimeWithOneServer) {
   d.profile.scsi[0].server_id = 0;
   d.wanted_mappings.clear();
   d.wanted_mover = {};
+  d.channels = 0;  // And of one with one channel.
   const Description back = decode(encode(d));
   EXPECT_EQ(back.profile.scsi.at(0).server_id, 1u);
   EXPECT_FALSE(back.wanted_mover.given());
+  EXPECT_EQ(back.channels, 1u);
 }
 
 TEST(Description, NumbersOutOfRangeAreRefused) {
@@ -83,6 +87,9 @@ TEST(Description, NumbersOutOfRangeAreRefused) {
   EXPECT_THROW(decode(encode(d)), std::runtime_error);
   d = sample();
   d.profile.id = 1;
+  EXPECT_THROW(decode(encode(d)), std::runtime_error);
+  d = sample();
+  d.channels = kMostChannels + 1;
   EXPECT_THROW(decode(encode(d)), std::runtime_error);
 }
 

@@ -49,7 +49,8 @@ TEST(PageEngine, UnchangedPagesAreNotSentAgain) {
   Buffer buffer;
   FrameWriter writer(buffer);
   PageSender sender(writer, from);
-  sender.skip_unchanged();
+  SentPages sent(from.frames());
+  sender.skip_unchanged(sent);
   const auto send_all = [&] {
     for (u64 frame = 0; frame < from.frames(); ++frame) sender.add(frame);
     sender.flush();
@@ -76,7 +77,7 @@ TEST(PageEngine, WhatIsWrittenAgainIsLeftToTheNextRound) {
   Buffer buffer;
   FrameWriter writer(buffer);
   PageSender sender(writer, from);
-  sender.skip_written();
+  sender.skip_written(true);
   from.store<u64>(3 * kFrameSize, 1);
   for (u64 frame = 0; frame < from.frames(); ++frame) sender.add(frame);
   EXPECT_EQ(sender.written_pages(), 1u);
@@ -104,9 +105,9 @@ TEST(PageEngine, WhatTheHostHasNotGivenIsNotLookedAt) {
   Buffer buffer;
   FrameWriter writer(buffer);
   PageSender sender(writer, from);
-  sender.set_untouched(std::move(untouched));
+  sender.set_untouched(&untouched);
   for (u64 frame = 0; frame < from.frames(); ++frame) sender.add(frame);
-  sender.set_untouched({});
+  sender.set_untouched(nullptr);
   sender.add(0);
   sender.flush();
   EXPECT_EQ(sender.data_pages(), 2u);
