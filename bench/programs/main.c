@@ -112,7 +112,7 @@ static void run_rounds(const struct plan* plan, const char* group, const char* n
     const double start = now();
     const uint64_t digest = run(work, round);
     report(group, name, round, now() - start, digest);
-    while (round == 0 && plan->rounds > 1 && now() - begin < plan->warm_up) run(work, 1);
+    while (round == 0 && now() - begin < plan->warm_up) run(work, 1);
   }
 }
 
