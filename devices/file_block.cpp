@@ -74,15 +74,7 @@ class FileBlock final : public BlockDevice {
 
   BlockResult read(u64 offset, std::span<u8> out) override {
     if (!contains(offset, out.size())) return EINVAL;
-    while (!out.empty()) {
-      const ssize_t n = pread(*fd_, out.data(), out.size(), static_cast<off_t>(offset));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return errno;
-      if (n == 0) return EIO;  // Somebody made the file shorter.
-      out = out.subspan(static_cast<std::size_t>(n));
-      offset += static_cast<u64>(n);
-    }
-    return 0;
+    return read_all(*fd_, offset, out);
   }
 
   BlockResult write(u64 offset, std::span<const u8> data) override {
@@ -186,6 +178,18 @@ class FileBlock final : public BlockDevice {
 };
 
 }  // namespace
+
+BlockResult read_all(int fd, u64 offset, std::span<u8> out) {
+  while (!out.empty()) {
+    const ssize_t n = pread(fd, out.data(), out.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno;
+    if (n == 0) return EIO;  // Somebody made the file shorter.
+    out = out.subspan(static_cast<std::size_t>(n));
+    offset += static_cast<u64>(n);
+  }
+  return 0;
+}
 
 std::unique_ptr<BlockDevice> open_file_block(const std::string& uri, const std::string& path,
                                              const std::string& unique_id) {

@@ -11,4 +11,7 @@ namespace baton::devices {
 std::unique_ptr<BlockDevice> open_file_block(const std::string& uri, const std::string& path,
                                              const std::string& unique_id = "");
 
+/// All of `out` from `offset` on; EIO if the file ends before.
+BlockResult read_all(int fd, u64 offset, std::span<u8> out);
+
 }  // namespace baton::devices

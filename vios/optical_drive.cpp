@@ -11,6 +11,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "devices/file_block.h"
+
 namespace baton::vios {
 namespace {
 
@@ -86,20 +88,9 @@ OpticalMedium::OpticalMedium(std::string name, const std::string& path) : name_(
 OpticalMedium::~OpticalMedium() { close(file_); }
 
 devices::BlockResult OpticalMedium::read(u64 offset, std::span<u8> out) const {
-  while (!out.empty()) {
-    const u64 within = offset < bytes_ ? std::min<u64>(out.size(), bytes_ - offset) : 0;
-    if (within == 0) {
-      std::ranges::fill(out, u8{0});
-      return 0;
-    }
-    const ssize_t n = pread(file_, out.data(), within, static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return errno;
-    if (n == 0) return EIO;  // Somebody made the file shorter.
-    out = out.subspan(static_cast<std::size_t>(n));
-    offset += static_cast<u64>(n);
-  }
-  return 0;
+  const u64 within = offset < bytes_ ? std::min<u64>(out.size(), bytes_ - offset) : 0;
+  std::ranges::fill(out.subspan(within), u8{0});
+  return devices::read_all(file_, offset, out.first(within));
 }
 
 // -- the drive
@@ -201,15 +192,7 @@ ScsiResult OpticalDrive::read(const ScsiCommand& command) {
   if (range.count > kMostTransferBlocks) return scsi::kInvalidField;
   if (range.count > medium->blocks() || range.block > medium->blocks() - range.count)
     return scsi::kOutOfRange;
-  u64 offset = range.block * kBlock;
-  for (u64 left = std::min(range.count * kBlock, command.buffer.in_length()); left > 0;) {
-    const auto chunk = command.scratch.first(std::min<u64>(left, command.scratch.size()));
-    if (const auto error = medium->read(offset, chunk)) return failure(error, false);
-    if (!command.buffer.store(chunk)) return scsi::kDataPhaseError;
-    offset += chunk.size();
-    left -= chunk.size();
-  }
-  return {};
+  return reply_from(*medium, range.block * kBlock, range.count * kBlock, command);
 }
 
 /// One session of one track of data.

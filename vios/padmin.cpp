@@ -307,8 +307,6 @@ struct Vios::Padmin {
   std::string lsvg(const Command& command);
   std::string mklv(const Command& command);
   std::string rmlv(const Command& command);
-
-  const std::string& repository() const;
 };
 
 std::span<const Vios::Padmin::Row> Vios::Padmin::rows() {
@@ -466,13 +464,6 @@ std::string Vios::Padmin::lsdev(const Command& command) {
 
 // -- optical media
 
-const std::string& Vios::Padmin::repository() const {
-  if (vios.config_.media.empty())
-    throw std::runtime_error("the VIOS " + vios.config_.name +
-                             " has no media repository; give media = \"DIRECTORY\" in its [vios]");
-  return vios.config_.media;
-}
-
 std::string Vios::Padmin::lsrep(const Command&) {
   std::map<std::string, std::string> drives;  // By medium.
   for (const Mapping& row : vios.mappings())
@@ -480,14 +471,15 @@ std::string Vios::Padmin::lsrep(const Command&) {
       drives[row.backing] += (drives[row.backing].empty() ? "" : ",") + row.vtd;
   std::vector<std::vector<std::string>> lines;
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(repository(), error)) {
+  const std::string& repository = vios.media_repository();
+  for (const auto& entry : std::filesystem::directory_iterator(repository, error)) {
     const std::string name = entry.path().filename();
     if (name[0] == '.' || !entry.is_regular_file()) continue;
     lines.push_back(
         {name, megabytes(entry.file_size(error)), drives[name].empty() ? "None" : drives[name], "ro"});
   }
   if (error)
-    throw std::runtime_error("lsrep: the media repository " + repository() + " cannot be read: " +
+    throw std::runtime_error("lsrep: the media repository " + repository + " cannot be read: " +
                              error.message() + "; make that directory and put images there");
   std::ranges::sort(lines);
   lines.insert(lines.begin(), {"Name", "Size(mb)", "Optical", "Access"});
@@ -509,7 +501,7 @@ std::string Vios::Padmin::lsvopt(const Command&) {
 }
 
 std::string Vios::Padmin::loadopt(const Command& command) {
-  repository();
+  vios.media_repository();
   vios.load_medium(command.needed("-vtd"), command.needed("-disk"), command.has("-release"));
   return "";
 }

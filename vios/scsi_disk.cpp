@@ -136,15 +136,7 @@ ScsiResult ScsiDisk::read(const ScsiCommand& command) {
   if (command.cdb.size() > 6 && command.cdb[1] & kWithProtection) return scsi::kInvalidField;
   if (range.count > kMostTransferBlocks) return scsi::kInvalidField;
   if (!contains(range)) return scsi::kOutOfRange;
-  u64 offset = range.block * kBlock;
-  for (u64 left = std::min(range.count * kBlock, command.buffer.in_length()); left > 0;) {
-    const auto chunk = command.scratch.first(std::min<u64>(left, command.scratch.size()));
-    if (const auto error = device_->read(offset, chunk)) return failure(error, false);
-    if (!command.buffer.store(chunk)) return scsi::kDataPhaseError;
-    offset += chunk.size();
-    left -= chunk.size();
-  }
-  return {};
+  return reply_from(*device_, range.block * kBlock, range.count * kBlock, command);
 }
 
 ScsiResult ScsiDisk::write(const ScsiCommand& command) {

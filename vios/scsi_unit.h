@@ -2,6 +2,7 @@
 // A logical unit of a virtual SCSI server, and what all kinds of them have in common (SAM-5, SPC-4).
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
 #include <string>
@@ -12,6 +13,9 @@
 #include "vios/scsi.h"
 
 namespace baton::vios {
+
+/// What the host said of a block operation, in SCSI's words.
+ScsiResult failure(devices::BlockResult error, bool writing);
 
 /// One command as a unit gets it.
 struct ScsiCommand {
@@ -72,6 +76,18 @@ class ScsiUnit {
   ScsiResult nothing(const ScsiCommand&) { return {}; }
   /// Sends what fits of a parameter list: the initiator's allocation length cuts it, and so does its buffer.
   static ScsiResult reply(std::span<const u8> data, u64 allocation, ScsiBuffer& buffer);
+  /// Sends `bytes` of a disk or medium from `offset` on, or as many as the initiator has room for.
+  template <class Source>
+  static ScsiResult reply_from(Source& source, u64 offset, u64 bytes, const ScsiCommand& command) {
+    for (u64 left = std::min(bytes, command.buffer.in_length()); left > 0;) {
+      const auto chunk = command.scratch.first(std::min<u64>(left, command.scratch.size()));
+      if (const auto error = source.read(offset, chunk)) return failure(error, false);
+      if (!command.buffer.store(chunk)) return scsi::kDataPhaseError;
+      offset += chunk.size();
+      left -= chunk.size();
+    }
+    return {};
+  }
   /// Answers MODE SENSE (6) or (10) with these block descriptors and mode pages.
   static ScsiResult reply_mode(const ScsiCommand& command, u8 device_specific,
                                std::span<const u8> descriptors, std::span<const u8> mode_pages);
@@ -93,8 +109,5 @@ class ScsiUnit {
   const u64 number_;  ///< 64 bits of the unique id: serial number and NAA identifier.
   std::atomic<u8> attentions_{0};
 };
-
-/// What the host said of a block operation, in SCSI's words.
-ScsiResult failure(devices::BlockResult error, bool writing);
 
 }  // namespace baton::vios

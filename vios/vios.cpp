@@ -379,15 +379,20 @@ std::shared_ptr<OpticalDrive> Vios::drive_to_change(const std::string& vtd) {
   return drive;
 }
 
-void Vios::load_medium(const std::string& vtd, const std::string& medium, bool release) {
+const std::string& Vios::media_repository() const {
   if (config_.media.empty())
     throw std::runtime_error("the VIOS " + config_.name +
                              " has no media repository; give media = \"DIRECTORY\" in its [vios]");
+  return config_.media;
+}
+
+void Vios::load_medium(const std::string& vtd, const std::string& medium, bool release) {
+  const std::string& repository = media_repository();
   if (medium.empty() || medium[0] == '.' || medium.find('/') != std::string::npos)
     throw std::runtime_error("a medium has the name of a file in the media repository, not \"" + medium +
                              "\"; lsrep lists them");
   const auto drive = drive_to_change(vtd);
-  const auto image = std::make_shared<const OpticalMedium>(medium, config_.media + "/" + medium);
+  const auto image = std::make_shared<const OpticalMedium>(medium, repository + "/" + medium);
   if (release) drive->unload(true);
   if (drive->load(image)) return;
   const auto inside = drive->medium();

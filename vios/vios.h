@@ -121,6 +121,8 @@ class Vios final {
   friend class VirtualIo;
   struct Private;
   struct Padmin;
+  /// Throws std::runtime_error when there is none.
+  const std::string& media_repository() const;
   /// The drive of that name, if its medium may be changed now; throws std::runtime_error.
   std::shared_ptr<OpticalDrive> drive_to_change(const std::string& vtd);
   Vios(hypervisor::ManagedSystem& system, ViosConfig config, Fabric& fabric);
