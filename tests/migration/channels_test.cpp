@@ -95,18 +95,14 @@ TEST_F(Channels, OverTls) {
 TEST_F(Channels, EachCarriesPagesAndAllAreCounted) {
   const auto partition = start(a_);
   Relayed remote(b_);
-  std::unique_ptr<Relay> relay;
   std::atomic<int> drained{0}, memory{0};
-  remote.relay = [&](const std::string& address) {
-    relay = std::make_unique<Relay>(address, [&](Channel channel, FrameType type) {
-      memory += channel == Channel::kPages && type == FrameType::kMemory;
-      drained += type == FrameType::kDrained;
-      return true;
-    });
-    return relay->address();
-  };
+  remote.look([&](Channel channel, FrameType type) {
+    memory += channel == Channel::kPages && type == FrameType::kMemory;
+    drained += type == FrameType::kDrained;
+    return true;
+  });
   a_.mover.migrate(partition, remote, by(4, PostCopy::kNever));
-  relay.reset();
+  remote.look_away();
   EXPECT_EQ(drained, 4);
   EXPECT_GT(memory, 10);
   EXPECT_GT(a_.mover.progress_of("lpar1").bytes_transmitted, kStillBytes);
@@ -118,17 +114,13 @@ TEST_F(Channels, EachCarriesPagesAndAllAreCounted) {
 TEST_F(Channels, OneChannelIsAsBefore) {
   const auto partition = start(a_);
   Relayed remote(b_);
-  std::unique_ptr<Relay> relay;
   std::atomic<int> others{0};
-  remote.relay = [&](const std::string& address) {
-    relay = std::make_unique<Relay>(address, [&](Channel channel, FrameType type) {
-      others += channel == Channel::kPages || type == FrameType::kDrained;
-      return true;
-    });
-    return relay->address();
-  };
+  remote.look([&](Channel channel, FrameType type) {
+    others += channel == Channel::kPages || type == FrameType::kDrained;
+    return true;
+  });
   a_.mover.migrate(partition, remote, by(1, PostCopy::kNever));
-  relay.reset();
+  remote.look_away();
   EXPECT_EQ(others, 0);
   expect_whole(b_, a_);
   b_.system.find("lpar1")->power_off();
@@ -148,23 +140,18 @@ TEST_P(ChannelCut, IsTheLossOfTheLink) {
   const Cut& cut = GetParam();
   const auto partition = start(a_);
   Relayed remote(b_);
-  std::unique_ptr<Relay> relay;
   std::atomic<int> seen{0};
-  remote.relay = [&](const std::string& address) {
-    const auto look = [&](Channel channel, FrameType type) {
-      return channel != Channel::kPages || type != cut.at || seen++ != cut.count;
-    };
-    relay = std::make_unique<Relay>(address, cut.before ? look : Relay::Look(),
-                                    cut.before ? Relay::Look() : look);
-    return relay->address();
+  const auto look = [&](Channel channel, FrameType type) {
+    return channel != Channel::kPages || type != cut.at || seen++ != cut.count;
   };
+  remote.look(look, cut.before);
   std::string problem;
   try {
     a_.mover.migrate(partition, remote, by(4, PostCopy::kNever));
   } catch (const std::runtime_error& error) {
     problem = error.what();
   }
-  relay.reset();
+  remote.look_away();
   EXPECT_GT(seen, cut.count) << "it was not cut";
   EXPECT_EQ(problem.empty(), cut.moves) << problem;
   if (!problem.empty()) {
@@ -172,7 +159,6 @@ TEST_P(ChannelCut, IsTheLossOfTheLink) {
     EXPECT_FALSE(b_.system.find("lpar1"));
     EXPECT_TRUE(runs_on(a_));
     // Nothing is left that would hinder another attempt.
-    remote.relay = {};
     a_.mover.migrate(partition, remote, by(4, PostCopy::kAlways));
   }
   expect_whole(b_, a_);
@@ -192,7 +178,6 @@ INSTANTIATE_TEST_SUITE_P(Mover, ChannelCut,
 TEST_F(Channels, AStrangerLearnsNothingAndHarmsNothing) {
   const auto partition = start(a_);
   Relayed remote(b_);
-  std::unique_ptr<Relay> relay;
   std::atomic<bool> tried{false};
   const auto refused = [&](Preamble preamble) {
     const auto socket = connect_to(b_.mover.address(), std::chrono::seconds(5));
@@ -209,22 +194,20 @@ TEST_F(Channels, AStrangerLearnsNothingAndHarmsNothing) {
     u8 byte;
     EXPECT_THROW(socket->read({&byte, 1}), StreamError) << "it was told something";
   };
-  remote.relay = [&](const std::string& address) {
-    relay = std::make_unique<Relay>(address, Relay::Look(), [&](Channel, FrameType type) {
-      // By then all channels are there: one more is refused even if it has the key.
-      if (type != FrameType::kRound || tried.exchange(true)) return true;
-      Preamble preamble{.channel = Channel::kPages, .stream_id = remote.stream_id};
-      refused(preamble);
-      EXPECT_TRUE(key_from_hex(remote.shell.key, preamble.key));
-      refused(preamble);
-      ++preamble.stream_id;
-      refused(preamble);
-      return true;
-    });
-    return relay->address();
+  const auto look = [&](Channel, FrameType type) {
+    // By then all channels are there: one more is refused even if it has the key.
+    if (type != FrameType::kRound || tried.exchange(true)) return true;
+    Preamble preamble{.channel = Channel::kPages, .stream_id = remote.stream_id};
+    refused(preamble);
+    EXPECT_TRUE(key_from_hex(remote.shell.key, preamble.key));
+    refused(preamble);
+    ++preamble.stream_id;
+    refused(preamble);
+    return true;
   };
+  remote.look(look, false);
   a_.mover.migrate(partition, remote, by(3, PostCopy::kNever));
-  relay.reset();
+  remote.look_away();
   EXPECT_TRUE(tried);
   expect_whole(b_, a_);
   // Nor when the move is over.

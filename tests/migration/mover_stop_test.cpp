@@ -37,28 +37,23 @@ TEST_P(MoverStop, OneOwnerThatRuns) {
 
   vios::VirtualIo& io = stop.at_source ? a_.vios : b_.vios;
   vios::Vios& server = *io.servers().front();
-  std::unique_ptr<Relay> relay;
   std::atomic<bool> done{false};
   std::thread starts_again;
   Relayed remote(b_);
-  remote.relay = [&](const std::string& address) {
-    const auto stop_it = [&] {
-      io.stop(server);
-      EXPECT_FALSE(server.running());
-      starts_again = std::thread([&] {
-        std::this_thread::sleep_for(std::chrono::milliseconds(100));
-        io.start(server);
-      });
-    };
-    // At the first frame of the type, before or after it passes.
-    const auto look = [&, stop_it](Channel, FrameType type) {
-      if (type == stop.at && !done.exchange(true)) stop_it();
-      return true;
-    };
-    relay = std::make_unique<Relay>(address, stop.before ? look : Relay::Look(),
-                                    stop.before ? Relay::Look() : look);
-    return relay->address();
+  const auto stop_it = [&] {
+    io.stop(server);
+    EXPECT_FALSE(server.running());
+    starts_again = std::thread([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      io.start(server);
+    });
   };
+  // At the first frame of the type, before or after it passes.
+  const auto look = [&](Channel, FrameType type) {
+    if (type == stop.at && !done.exchange(true)) stop_it();
+    return true;
+  };
+  remote.look(look, stop.before);
   MoveOptions options;
   options.transparent = true;
   options.post_copy = MoveOptions::PostCopy::kAlways;
@@ -69,7 +64,7 @@ TEST_P(MoverStop, OneOwnerThatRuns) {
   } catch (const std::runtime_error& error) {
     problem = error.what();
   }
-  relay.reset();  // On return nothing passes any more.
+  remote.look_away();
   ASSERT_TRUE(starts_again.joinable()) << "the message did not pass: " << problem;
   starts_again.join();
   if (stop.moves) EXPECT_EQ(*stop.moves, problem.empty()) << problem;
@@ -79,7 +74,6 @@ TEST_P(MoverStop, OneOwnerThatRuns) {
     EXPECT_FALSE(b_.system.find("lpar1"));
     EXPECT_TRUE(runs_on(a_));
     // Nothing is left that would hinder another attempt.
-    remote.relay = {};
     a_.mover.migrate(partition, remote, options);
   }
   EXPECT_FALSE(a_.system.find("lpar1"));

@@ -18,10 +18,10 @@ namespace baton::migration {
 /// Sits between the movers, on all connections of a move, and sees every frame of either direction.
 class Relay {
  public:
-  /// Called before a frame is passed on, and after. False: the connection is cut there.
+  /// Called before a frame is passed on, or after. False: the connection is cut there.
   using Look = std::function<bool(Channel, FrameType)>;
-  Relay(std::string target, Look before, Look after = {})
-      : target_(std::move(target)), before_(std::move(before)), after_(std::move(after)) {
+  Relay(std::string target, Look look, bool before)
+      : target_(std::move(target)), look_(std::move(look)), before_(before) {
     acceptor_ = std::thread([this] {
       while (auto client = listener_.accept()) {
         const std::lock_guard hold(lock_);
@@ -57,9 +57,9 @@ class Relay {
       FrameWriter writer(to);
       while (true) {
         const Frame frame = reader.read();
-        if (before_ && !before_(channel, frame.type)) break;
+        if (before_ && !look_(channel, frame.type)) break;
         writer.send(frame.type, frame.payload);
-        if (after_ && !after_(channel, frame.type)) break;
+        if (!before_ && !look_(channel, frame.type)) break;
       }
     } catch (const StreamError&) {
     }
@@ -68,14 +68,15 @@ class Relay {
   }
 
   const std::string target_;
-  const Look before_, after_;
+  const Look look_;
+  const bool before_;
   ListeningSocket listener_{"127.0.0.1"};
   std::mutex lock_;
   std::list<std::thread> connections_;
   std::thread acceptor_;
 };
 
-/// The destination by direct calls, its mover behind whatever `relay` makes of its address.
+/// The destination by direct calls, its mover behind a Relay if somebody looks.
 class Relayed final : public RemoteSystem {
  public:
   explicit Relayed(Machine& machine) : machine_(machine) {}
@@ -87,7 +88,9 @@ class Relayed final : public RemoteSystem {
     shell = machine_.mover.create_shell(description, stream_id);
     this->stream_id = stream_id;
     Shell out = shell;
-    if (relay) out.mover_address = relay(out.mover_address);
+    if (!look_) return out;
+    relay_ = std::make_unique<Relay>(out.mover_address, look_, before_);
+    out.mover_address = relay_->address();
     return out;
   }
   void abandon_shell(u64 stream_id) override { machine_.mover.abandon_shell(stream_id); }
@@ -97,12 +100,24 @@ class Relayed final : public RemoteSystem {
       if (p.stream_id == stream_id && p.finished && !p.ok) return p.error;
     return {};
   }
-  std::function<std::string(const std::string& address)> relay;
+  /// From the next move on, as Relay does.
+  void look(Relay::Look look, bool before = true) {
+    look_ = std::move(look);
+    before_ = before;
+  }
+  /// On return nothing passes any more; the next move is not looked at.
+  void look_away() {
+    relay_.reset();
+    look_ = {};
+  }
   Shell shell;  ///< The latest one, as the destination gave it.
   u64 stream_id = 0;
 
  private:
   Machine& machine_;
+  Relay::Look look_;
+  bool before_ = true;
+  std::unique_ptr<Relay> relay_;
 };
 
 constexpr u32 kCounter = 0x800000, kMismatch = 0x800008, kPages = 0x1000000, kPageCount = 1024;

@@ -10,8 +10,11 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <optional>
+#include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -90,6 +93,16 @@ class MemoryDisk final : public devices::BlockDevice {
   std::condition_variable hold_changed_;
   bool held_ = false;
 };
+
+/// What std::runtime_error says that `what` throws; empty: it throws none.
+inline std::string failure(const std::function<void()>& what) {
+  try {
+    what();
+  } catch (const std::runtime_error& error) {
+    return error.what();
+  }
+  return "";
+}
 
 /// Memory of an initiator, all of it mapped.
 class PlainBuffer final : public ScsiBuffer {

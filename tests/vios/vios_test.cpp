@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "tests/hypervisor/support.h"
+#include "tests/vios/fakes.h"
 #include "vios/announcer.h"
 #include "vios/virtual_io.h"
 
@@ -19,6 +20,7 @@ namespace baton::vios {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::failure;
 using namespace hypervisor;
 
 class ViosTest : public ::testing::Test {
@@ -44,14 +46,6 @@ class ViosTest : public ::testing::Test {
     Profile profile = hypervisor::test::small_profile(name, id, 1);
     profile.disks = {{2, "", disk, 1}};
     return profile;
-  }
-  static std::string failure(const std::function<void()>& what) {
-    try {
-      what();
-    } catch (const std::runtime_error& error) {
-      return error.what();
-    }
-    return "";
   }
 
   fs::path directory_;

@@ -8,15 +8,16 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <stdexcept>
 
 #include "devices/file_block.h"
+#include "tests/vios/fakes.h"
 
 namespace baton::vios {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::failure;
 constexpr u64 kMegabyte = 1 << 20;
 
 class VolumeGroupTest : public ::testing::Test {
@@ -26,14 +27,6 @@ class VolumeGroupTest : public ::testing::Test {
     directory_ = mkdtemp(name);
   }
   ~VolumeGroupTest() override { fs::remove_all(directory_); }
-  static std::string failure(const std::function<void()>& what) {
-    try {
-      what();
-    } catch (const std::runtime_error& error) {
-      return error.what();
-    }
-    return "";
-  }
   static std::unique_ptr<devices::BlockDevice> open(const LogicalVolume& volume) {
     return devices::open_file_block(volume.path, volume.path, volume.unique_id);
   }
