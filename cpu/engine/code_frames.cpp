@@ -76,7 +76,7 @@ class Bytes {
     while (bytes_.size() % to) bytes_.push_back(0);
   }
   u64 size() const { return bytes_.size(); }
-  const std::vector<char>& all() const { return bytes_; }
+  std::string_view text() const { return {bytes_.data(), bytes_.size()}; }
 
  private:
   std::vector<char> bytes_;
@@ -86,7 +86,7 @@ class Bytes {
 void put_entry(Bytes& to, Bytes entry) {
   while ((entry.size() + 4) % 8) entry.put(u8{0});
   to.put(static_cast<u32>(entry.size()));
-  to.put(std::string_view(entry.all().data(), entry.size()));
+  to.put(entry.text());
 }
 
 /// Call frame information (DWARF 6.4): the caller's frame begins where State::stack_at says, with the address
@@ -108,7 +108,7 @@ Bytes frame_section(u64 code, u64 bytes, StateRegister state) {
   common.put(kReturnAddress);
   common.put(kDefCfaExpression);
   common.put(static_cast<u8>(where.size()));
-  common.put(std::string_view(where.all().data(), where.size()));
+  common.put(where.text());
   common.put(static_cast<u8>(kOffset | kReturnAddress));
   common.put(u8{1});
   Bytes range;
@@ -160,13 +160,12 @@ std::vector<char> object_file(std::string_view name, u64 code, u64 bytes, StateR
     sections[number].sh_addralign = 8;
     file.put(data);
   };
-  const auto text_of = [](const Bytes& data) { return std::string_view(data.all().data(), data.size()); };
-  add(kFrame, ".debug_frame", SHT_PROGBITS, text_of(frames));
+  add(kFrame, ".debug_frame", SHT_PROGBITS, frames.text());
   add(kSymbols, ".symtab", SHT_SYMTAB, {reinterpret_cast<const char*>(symbols), sizeof symbols});
   sections[kSymbols].sh_link = kStrings;
   sections[kSymbols].sh_info = 1;  // The first that is not local.
   sections[kSymbols].sh_entsize = sizeof(Elf64_Sym);
-  add(kStrings, ".strtab", SHT_STRTAB, text_of(strings));
+  add(kStrings, ".strtab", SHT_STRTAB, strings.text());
   add(kNames, ".shstrtab", SHT_STRTAB, kSections);
   file.align(8);
   std::memcpy(header.e_ident, ELFMAG, SELFMAG);
@@ -182,7 +181,7 @@ std::vector<char> object_file(std::string_view name, u64 code, u64 bytes, StateR
   header.e_shnum = kCount;
   header.e_shstrndx = kNames;
   for (const Elf64_Shdr& section : sections) file.put(section);
-  std::vector<char> result = file.all();
+  std::vector<char> result(file.text().begin(), file.text().end());
   std::memcpy(result.data(), &header, sizeof header);
   return result;
 }
